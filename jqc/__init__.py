@@ -1,0 +1,50 @@
+"""jqc: differentiable quantum chemistry in JAX.
+
+Nothing heavy is imported until it is used: names below are loaded on first access.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jqc.scf import SCFResult, SCFSettings, energy, scf
+    from jqc.system import Molecule, System, build_system
+    from jqc.xc import functional
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Molecule": "jqc.system",
+    "System": "jqc.system",
+    "build_system": "jqc.system",
+    "functional": "jqc.xc",
+    "SCFResult": "jqc.scf",
+    "SCFSettings": "jqc.scf",
+    "energy": "jqc.scf",
+    "scf": "jqc.scf",
+}
+
+__all__ = [
+    "Molecule",
+    "SCFResult",
+    "SCFSettings",
+    "System",
+    "__version__",
+    "build_system",
+    "energy",
+    "functional",
+    "scf",
+]
+
+
+def __getattr__(name: str):
+    """Load a public name from its home on first access (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'jqc' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,33 @@
+"""Every error that jqc raises on purpose.
+
+An error is one sentence: what was received and what to do. All of them are `ValueError`s, raised on the host
+before any long work; the command line prints the sentence and exits with code 2.
+"""
+
+
+class InputError(ValueError):
+    """Something the user handed over cannot be used as it is."""
+
+
+class MoleculeError(InputError):
+    """A geometry, charge or spin that describes no molecule."""
+
+
+class BasisError(InputError):
+    """An orbital or auxiliary basis that does not exist or lacks an element."""
+
+
+class FunctionalError(InputError):
+    """A functional's name that cannot be read, or a functional that cannot be used here."""
+
+
+class PrecisionError(InputError):
+    """Single precision where only double precision gives a meaningful number."""
+
+
+class MemoryLimitError(InputError):
+    """A job whose estimated memory exceeds what it may use."""
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration that stopped before it reached its thresholds."""

@@ -1,0 +1,68 @@
+"""Integrals over Gaussians, by libcint through PySCF on the host: the only importer of integral calls.
+
+Two-electron integrals always leave here as a symmetric factorisation (μν|λσ) = Σ_L B_Lμν B_Lλσ, packed over
+pairs μ ≥ ν: the whitened density-fitting tensor, or a pivoted Cholesky factor of the exact integrals. One code
+then builds J and K for both.
+"""
+
+import numpy as np
+
+from jqc.errors import MemoryLimitError
+
+CHOLESKY_THRESHOLD = 1e-11
+"""Largest error of any exact integral after factorisation, hartree (it bounds the diagonal of the residual)."""
+
+EXACT_LIMIT = 4 << 30
+"""Bytes that the exact four-centre integrals may take."""
+
+
+def one_electron(mole) -> dict[str, np.ndarray]:
+    """Overlap, kinetic energy, nuclear attraction (with core potentials) and dipole integrals, atomic units."""
+    attraction = mole.intor_symmetric("int1e_nuc")
+    if mole.has_ecp():
+        attraction = attraction + mole.intor_symmetric("ECPscalar")
+    return {
+        "overlap": mole.intor_symmetric("int1e_ovlp"),
+        "kinetic": mole.intor_symmetric("int1e_kin"),
+        "attraction": attraction,
+        "dipole": mole.intor_symmetric("int1e_r", comp=3),
+    }
+
+
+def fitted_tensor(mole, auxiliary, omega: float) -> np.ndarray:
+    """Whitened density-fitting tensor B = V^(−1/2)(P|μν), shape (aux, pair), for 1/r or an attenuated operator.
+
+    ω > 0 is erf(ωr)/r, ω < 0 erfc(|ω|r)/r, ω = 0 the Coulomb operator.
+    """
+    from pyscf import df
+
+    auxmol = df.addons.make_auxmol(mole, auxiliary)
+    with mole.with_range_coulomb(omega), auxmol.with_range_coulomb(omega):
+        return df.incore.cholesky_eri(mole, auxmol=auxmol)
+
+
+def exact_factor(mole, omega: float) -> np.ndarray:
+    """Pivoted Cholesky factor of the exact integrals, shape (rank, pair), to `CHOLESKY_THRESHOLD`.
+
+    Raises:
+        MemoryLimitError: the integrals would exceed `EXACT_LIMIT`.
+    """
+    from scipy.linalg.lapack import dpstrf
+
+    pairs = mole.nao * (mole.nao + 1) // 2
+    if pairs**2 * 8 > EXACT_LIMIT:
+        raise MemoryLimitError(
+            f"exact integrals of {mole.nao} orbitals need {pairs**2 * 8 / 2**30:.1f} GiB, more than "
+            f"{EXACT_LIMIT / 2**30:.0f} GiB; use coulomb='df'."
+        )
+    with mole.with_range_coulomb(omega):
+        eri = mole.intor("int2e", aosym="s4")
+    factor, pivots, rank, _ = dpstrf(eri.T, tol=CHOLESKY_THRESHOLD, lower=0, overwrite_a=1)
+    rows = np.empty((rank, pairs))
+    rows[:, pivots - 1] = np.triu(factor[:rank])
+    return rows
+
+
+def repulsion_factor(mole, auxiliary, omega: float) -> np.ndarray:
+    """Factor of the two-electron integrals: fitted where an auxiliary set is given, else exact."""
+    return exact_factor(mole, omega) if auxiliary is None else fitted_tensor(mole, auxiliary, omega)
