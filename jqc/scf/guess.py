@@ -1,0 +1,44 @@
+"""Densities to start from."""
+
+import numpy as np
+
+from jqc.errors import InputError
+from jqc.system import System
+from jqc.system.basis import make_mole
+from jqc.system.padding import pad_axis
+
+GUESSES = ("minao", "atom", "core")
+"""Superposed minimal-basis atoms, superposed atomic SCF densities, bare nuclei."""
+
+
+def initial_dm(system: System, guess: str | np.ndarray, n_spins: int) -> np.ndarray:
+    """Padded density matrices (spin, ao, ao) to start from; a named guess or a given density matrix.
+
+    Raises:
+        InputError: an unknown name, or a density matrix of the wrong shape.
+    """
+    n_ao = int(system.n_ao)
+    dm = _named(system, guess) if isinstance(guess, str) else np.asarray(guess, dtype=float)
+    if dm.shape not in ((n_ao, n_ao), (2, n_ao, n_ao)):
+        raise InputError(
+            f"the density matrix to start from has shape {dm.shape}; this system needs {(n_ao, n_ao)} or {(2, n_ao, n_ao)}."
+        )
+    if n_spins == 1:
+        spins = dm[None] if dm.ndim == 2 else dm.sum(0, keepdims=True)
+    else:
+        spins = dm if dm.ndim == 3 else np.stack([dm, dm]) * 0.5
+    return pad_axis(pad_axis(spins, system.n_padded, -1), system.n_padded, -2)
+
+
+
+
+def _named(system: System, guess: str) -> np.ndarray:
+    from pyscf.scf import hf
+
+    if guess not in GUESSES:
+        raise InputError(f"unknown initial guess {guess!r}; choose {', '.join(GUESSES)} or a density matrix.")
+    mole = make_mole(system.molecule, system.basis)
+    if guess == "core":
+        return np.zeros((mole.nao, mole.nao))
+    make = hf.init_guess_by_minao if guess == "minao" else hf.init_guess_by_atom
+    return np.asarray(make(mole))

@@ -1,0 +1,187 @@
+"""From a molecule to a `System`: everything that the energy needs at one geometry, computed on the host once."""
+
+from dataclasses import dataclass, field, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jqc.errors import InputError, PrecisionError
+from jqc.system.basis import auxiliary_basis, make_mole, make_shells
+from jqc.system.blocks import BlockGroup, evaluate_group, make_groups, orbital_bytes
+from jqc.system.grid import molecular_grid
+from jqc.system.gto import Shells
+from jqc.system.integrals import one_electron, repulsion_factor
+from jqc.system.molecule import Molecule
+from jqc.system.padding import pad_axis, size_class
+from jqc.timing import stage
+from jqc.typing import Array, Float, Int
+
+ORBITAL_BUDGET = 1 << 30
+"""Bytes of orbital values on the grid that are kept; beyond it they are evaluated again in every pass."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class System:
+    """What E[P] needs at one geometry, padded to size classes; `n_ao` counts the orbitals that are real.
+
+    Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω.
+    Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
+    """
+
+    numbers: Int[Array, "atom"]
+    coords: Float[Array, "atom 3"]
+    electrons: Int[Array, "2"]
+    n_ao: Int[Array, ""]
+    nuclear_repulsion: Float[Array, ""]
+    overlap: Float[Array, "ao ao"]
+    kinetic: Float[Array, "ao ao"]
+    attraction: Float[Array, "ao ao"]
+    dipole: Float[Array, "3 ao ao"]
+    ao_atom: Int[Array, "ao"]
+    core_charges: Float[Array, "atom"]
+    repulsion: dict[float, Float[Array, "aux pair"]]
+    shells: tuple[Shells, ...]
+    groups: tuple[BlockGroup, ...]
+    basis: str = field(metadata={"static": True})
+    aux_basis: str = field(metadata={"static": True})
+    coulomb: str = field(metadata={"static": True})
+
+    @property
+    def n_padded(self) -> int:
+        """Orbitals with padding: the length of every `ao` axis."""
+        return self.overlap.shape[0]
+
+    @property
+    def molecule(self) -> Molecule:
+        """The molecule without padding."""
+        numbers = np.asarray(self.numbers)
+        real = numbers > 0
+        alpha, beta = (int(n) for n in self.electrons)
+        charge = int(round(float(np.sum(self.core_charges)))) - alpha - beta
+        return Molecule(numbers[real], np.asarray(self.coords)[real], charge, alpha - beta)
+
+
+def build_system(
+    molecule: Molecule,
+    basis: str = "def2-svp",
+    aux_basis: str | None = None,
+    coulomb: str = "df",
+    grid_level: int = 3,
+) -> System:
+    """Integrals, quadrature and orbital values of a molecule, through libcint on the host.
+
+    Parameters
+    ----------
+    molecule
+        Positions in bohr, charge and spin.
+    basis
+        Orbital basis, any that PySCF ships.
+    aux_basis
+        Fitting set; by default def2-universal-jkfit for def2 sets and an even-tempered one otherwise.
+    coulomb
+        "df" for density fitting, "exact" for four-centre integrals.
+    grid_level
+        PySCF's grid level, 0 (coarse) to 9 (fine).
+
+    Raises
+    ------
+    InputError
+        An unknown basis, Coulomb treatment or grid level, or single precision.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> helium = Molecule.from_arrays(["He"], [[0.0, 0.0, 0.0]])
+    >>> system = build_system(helium, "def2-svp", grid_level=0)
+    >>> int(system.n_ao), system.aux_basis
+    (5, 'def2-universal-jkfit')
+    """
+    _check_options(coulomb, grid_level)
+    mole = make_mole(molecule, basis)
+    with stage("integrals"):
+        auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
+        matrices = one_electron(mole)
+        factor = repulsion_factor(mole, auxiliary, 0.0)
+    with stage("grid"):
+        n_padded = size_class(mole.nao)
+        shells = make_shells(mole, n_padded)
+        groups = make_groups(molecular_grid(mole, grid_level), shells, mole.atom_coords())
+        groups = keep_orbitals(shells, mole.atom_coords(), groups)
+    return _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb)
+
+
+def _check_options(coulomb: str, grid_level: int) -> None:
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise PrecisionError(
+            'single precision gives no meaningful SCF energy; add jax.config.update("jax_enable_x64", True) '
+            "before any array is made."
+        )
+    if coulomb not in ("df", "exact"):
+        raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
+    if grid_level not in range(10):
+        raise InputError(f"grid level {grid_level!r} does not exist; choose 0 (coarse) to 9 (fine).")
+
+
+def keep_orbitals(
+    shells: tuple[Shells, ...], atom_coords: np.ndarray, groups: tuple[BlockGroup, ...], budget: int = ORBITAL_BUDGET
+) -> tuple[BlockGroup, ...]:
+    """Evaluate and keep orbitals, group by group (narrow ones first), as long as the budget lasts."""
+    kept = []
+    for group in groups:
+        budget -= orbital_bytes(group)
+        if budget >= 0:
+            arguments = (shells, pad_axis(atom_coords, size_class(len(atom_coords))), group)
+            with stage("compile"):
+                program = evaluate_group.lower(*arguments).compile()
+            group = replace(group, orbitals=program(*arguments).block_until_ready())
+        kept.append(group)
+    return tuple(kept)
+
+
+def _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb) -> System:
+    """Pad everything to its size class and hand it to the device."""
+    n_padded, n_atoms = size_class(mole.nao), size_class(mole.natm)
+
+    def square(matrix):
+        return jnp.asarray(pad_axis(pad_axis(matrix, n_padded, -1), n_padded, -2))
+
+    ao_atom = np.repeat(np.arange(mole.natm), np.diff(mole.aoslice_by_atom()[:, 2:], axis=1)[:, 0])
+    return System(
+        numbers=jnp.asarray(pad_axis(np.asarray(molecule.numbers), n_atoms)),
+        coords=jnp.asarray(pad_axis(np.asarray(molecule.coords), n_atoms)),
+        electrons=jnp.asarray(mole.nelec),
+        n_ao=jnp.asarray(mole.nao),
+        nuclear_repulsion=jnp.asarray(mole.energy_nuc()),
+        overlap=square(matrices["overlap"]),
+        kinetic=square(matrices["kinetic"]),
+        attraction=square(matrices["attraction"]),
+        dipole=square(matrices["dipole"]),
+        ao_atom=jnp.asarray(pad_axis(ao_atom, n_padded, value=n_atoms)),
+        core_charges=jnp.asarray(pad_axis(mole.atom_charges().astype(float), n_atoms)),
+        repulsion={0.0: pad_factor(factor, n_padded)},
+        shells=jax.tree.map(jnp.asarray, shells),
+        groups=jax.tree.map(jnp.asarray, groups),
+        basis=basis,
+        aux_basis=aux_name,
+        coulomb=coulomb,
+    )
+
+
+def pad_factor(factor: np.ndarray, n_padded: int) -> Float[Array, "aux pair"]:
+    """Pad a packed factor; rows of the lower triangle come first, so padded pairs are the last ones."""
+    rows, pairs = size_class(factor.shape[0]), n_padded * (n_padded + 1) // 2
+    return jnp.asarray(pad_axis(pad_axis(factor, rows), pairs, axis=1))
+
+
+def with_range(system: System, omegas: tuple[float, ...]) -> System:
+    """The system with attenuated two-electron integrals for the ranges ω that a functional asks for."""
+    missing = [omega for omega in omegas if omega not in system.repulsion]
+    if not missing:
+        return system
+    with stage("integrals"):
+        mole = make_mole(system.molecule, system.basis)
+        auxiliary = None if system.coulomb == "exact" else auxiliary_basis(mole, system.aux_basis)[0]
+        added = {
+            omega: pad_factor(repulsion_factor(mole, auxiliary, omega), system.n_padded) for omega in missing
+        }  # fmt: skip
+    return replace(system, repulsion=system.repulsion | added)
