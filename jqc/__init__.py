@@ -41,7 +41,9 @@ def __getattr__(name: str):
     """Load a public name from its home on first access (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'jqc' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    module = importlib.import_module(_HOME[name])
+    # A package named like its function is callable itself (see jqc.scf) and stays what Python made it.
+    value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 

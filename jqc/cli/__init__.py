@@ -1,0 +1,1 @@
+"""The command line: `jqc scf` and `jqc info`."""

