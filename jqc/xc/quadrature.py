@@ -7,6 +7,8 @@ E_xc is any differentiable function of these features, so that its potential is 
 occupied orbitals are known the value comes from them, for the derivative is the map itself either way.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -35,7 +37,7 @@ def _features_of(orbitals: Float[Array, "component row grid"], times_dm, ingredi
 def _over_blocks(times_dm_of, system: System, group: BlockGroup, ingredients: Ingredients) -> Features:
     """Features of a group: scan over its blocks, orbitals recomputed rather than stored in derivatives."""
 
-    @jax.checkpoint
+    @partial(jax.checkpoint, prevent_cse=False)  # a scan separates the passes already
     def block_features(block: BlockGroup):
         orbitals = block_orbitals(system.shells, system.coords, block, ingredients != "rho")
         spins = [_features_of(orbitals, times, ingredients) for times in times_dm_of(block.index)]
@@ -93,14 +95,16 @@ def features(
 
 def spin_resolved(u: Features) -> Density:
     """Density features of both spins; a restricted density (one spin row) is halved."""
-    if u.shape[0] == 1:
-        u = jnp.concatenate([u, u]) * 0.5
-    empty = jnp.zeros_like(u[:, 0])
+    # Both spins of a restricted density are the very same arrays, so that the compiler computes them once.
+    spins = [0.5 * u[0]] * 2 if u.shape[0] == 1 else [u[0], u[1]]
+    both = lambda row: jnp.stack([spin[row] for spin in spins])  # noqa: E731
+    rho = both(0)
     if u.shape[1] == 1:
-        return Density(u[:, 0], jnp.zeros_like(u, shape=(3, u.shape[-1])), empty)
-    a, b = u[0, 1:4], u[1, 1:4]
-    sigma = jnp.stack([jnp.sum(a * a, 0), jnp.sum(a * b, 0), jnp.sum(b * b, 0)])
-    return Density(u[:, 0], sigma, u[:, 4] if u.shape[1] > 4 else empty)
+        return Density(rho, jnp.zeros((3, *rho.shape[1:]), rho.dtype), jnp.zeros_like(rho))
+    slopes = [spin[1:4] for spin in spins]
+    pairs = [(slopes[0], slopes[0]), (slopes[0], slopes[1]), (slopes[1], slopes[1])]
+    sigma = jnp.stack([jnp.sum(a * b, axis=0) for a, b in pairs])
+    return Density(rho, sigma, both(4) if u.shape[1] > 4 else jnp.zeros_like(rho))
 
 
 def quadrature(system: System) -> Quadrature:
