@@ -57,7 +57,7 @@ def _over_chunks(factor: Float[Array, "aux pair"], n: int, contribution) -> Floa
     """Sum over fitting functions of `contribution(B)`, B unpacked (chunk, ao, ao), a chunk at a time."""
     chunk = gcd(factor.shape[0], AUX_CHUNK)
 
-    @jax.checkpoint
+    @partial(jax.checkpoint, prevent_cse=False)
     def add(total, rows):
         return total + contribution(unpack(rows, n)), None
 

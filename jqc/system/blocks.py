@@ -13,7 +13,7 @@ import numpy as np
 from jqc.system import gto
 from jqc.system.basis import shell_reach
 from jqc.system.gto import Shells
-from jqc.system.grid import BLOCK, Grid
+from jqc.system.grid import Grid
 from jqc.system.padding import pad_axis, size_class
 from jqc.typing import Array, Float, Int
 
@@ -23,8 +23,11 @@ CUTOFF = 1e-8
 CEILINGS = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0)
 """A group's blocks are reached by at most this fraction of all orbitals."""
 
-STEPS = 8
-"""Evaluation makes room for shells in steps of this fraction of all shells, so that few shapes occur."""
+SMALLEST_GROUP = 0.1
+"""Least share of all blocks that makes a group."""
+
+STEPS = 16
+"""A group makes room for shells in this fraction of all shells at a time, so that few shapes occur."""
 
 
 @jax.tree_util.register_dataclass
@@ -33,14 +36,13 @@ class BlockGroup:
     """Blocks that are computed alike; every array leads with the block axis, so a scan hands out single blocks.
 
     `active` lists, per angular momentum, the shells that reach a block (padding points at an empty shell) and
-    `rows` which rows of their evaluation are kept; `index` is the orbital behind each kept row (beyond the last
-    orbital for padding). `orbitals` holds φ and ∇φ where memory allows, else they are evaluated when needed.
+    `index` the orbital behind each row of their evaluation (beyond the last orbital for padding). `orbitals` holds
+    φ and ∇φ of these rows where memory allows, else they are evaluated when needed.
     """
 
     coords: Float[Array, "block grid 3"]
     weights: Float[Array, "block grid"]
     active: tuple[Int[Array, "block shell"], ...]
-    rows: Int[Array, "block row"]
     index: Int[Array, "block row"]
     orbitals: Float[Array, "block 4 row grid"] | None
 
@@ -54,36 +56,42 @@ def reaching(grid_blocks: np.ndarray, shells: tuple[Shells, ...], atom_coords: n
 
 
 def make_groups(grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> tuple[BlockGroup, ...]:
-    """Cut a grid into blocks, screen the shells, and gather blocks with similar shell counts."""
-    size = min(BLOCK, size_class(len(grid.weights)))
-    blocks = -(-len(grid.weights) // size)
+    """Cut a grid into blocks, screen the shells, and gather blocks with similar orbital counts."""
+    blocks = -(-len(grid.weights) // grid.block)
+    missing = blocks * grid.block - len(grid.weights)
     # Padding points repeat the last point at weight zero: they reach no shell that it does not.
-    coords = np.pad(grid.coords, ((0, blocks * size - len(grid.weights)), (0, 0)), mode="edge").reshape(blocks, size, 3)
-    weights = pad_axis(grid.weights, blocks * size).reshape(blocks, size)
+    coords = np.pad(grid.coords, ((0, missing), (0, 0)), mode="edge").reshape(blocks, grid.block, 3)
+    weights = pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
     reach = reaching(coords, shells, atom_coords)
-    orbitals = sum((2 * l + 1) * mask.sum(1) for l, mask in enumerate(reach))
+    counts = sum((2 * l + 1) * mask.sum(1) for l, mask in enumerate(reach))
     total = sum((2 * l + 1) * (s.offset < s.offset[-1]).sum() for l, s in enumerate(shells))
-    group_of = np.searchsorted(CEILINGS, orbitals / total)
-    return tuple(
-        _gather(np.flatnonzero(group_of == i), int(np.ceil(CEILINGS[i] * total)), coords, weights, reach, shells)
-        for i in np.unique(group_of)
-    )
+    return tuple(_gather(members, coords, weights, reach, shells) for members in _similar(counts / total))
 
 
-def _gather(members, row_count, coords, weights, reach, shells) -> BlockGroup:
+def _similar(fraction: np.ndarray) -> list[np.ndarray]:
+    """Blocks below each ceiling; a group too small to be worth a program of its own joins the next wider one."""
+    groups, waiting = [], np.zeros(0, dtype=int)
+    for low, high in zip((-1.0, *CEILINGS[:-1]), CEILINGS, strict=True):
+        waiting = np.concatenate([waiting, np.flatnonzero((fraction > low) & (fraction <= high))])
+        if waiting.size >= SMALLEST_GROUP * fraction.size:
+            groups.append(waiting)
+            waiting = waiting[:0]
+    if waiting.size:
+        rest = [groups.pop()] if groups else []
+        groups.append(np.concatenate([*rest, waiting]))
+    return groups
+
+
+def _gather(members, coords, weights, reach, shells) -> BlockGroup:
     """Arrays of one group, padded to a size class with empty blocks."""
     length = size_class(members.size)
     active = tuple(_active(mask[members], s, length) for mask, s in zip(reach, shells, strict=True))
-    index = np.concatenate(
-        [
-            (np.arange(2 * l + 1)[:, None] + s.offset[a][:, None, :]).reshape(length, -1)
-            for l, (s, a) in enumerate(zip(shells, active, strict=True))
-        ],
-        axis=1,
-    )
-    rows = np.argsort(index, axis=1, kind="stable")[:, :row_count].astype(np.int32)
-    index = np.take_along_axis(index, rows, axis=1)
-    return BlockGroup(pad_axis(coords[members], length), pad_axis(weights[members], length), active, rows, index, None)  # pyright: ignore[reportArgumentType]
+    rows = [
+        (np.arange(2 * l + 1)[:, None] + s.offset[places][:, None, :]).reshape(length, -1)
+        for l, (s, places) in enumerate(zip(shells, active, strict=True))
+    ]
+    index = np.concatenate(rows, axis=1).astype(np.int32)
+    return BlockGroup(pad_axis(coords[members], length), pad_axis(weights[members], length), active, index, None)  # pyright: ignore[reportArgumentType]
 
 
 def _active(mask: np.ndarray, shells: Shells, length: int) -> np.ndarray:
@@ -103,7 +111,7 @@ def block_orbitals(
     if block.orbitals is not None:
         return block.orbitals if gradient else block.orbitals[:1]
     shells = tuple(s.take(active) for s, active in zip(shells, block.active, strict=True))
-    return jnp.take(gto.evaluate(shells, atom_coords, block.coords, gradient), block.rows, axis=1)
+    return gto.evaluate(shells, atom_coords, block.coords, gradient)
 
 
 @jax.jit
@@ -116,4 +124,4 @@ def evaluate_group(
 
 def orbital_bytes(group: BlockGroup) -> int:
     """Memory that the orbitals of a group take."""
-    return 4 * group.rows.shape[1] * group.weights.size * 8
+    return 4 * group.index.shape[1] * group.weights.size * 8

@@ -65,7 +65,9 @@ def _from_occupied(
 ) -> Features:
     def times_dm_of(index):
         factors = [_rows(c, index) for c in occupied]
-        return [lambda phi, c=c: c @ (c.T @ phi) for c in factors]
+        # A product with a transposed left factor runs at half speed on CPUs: the small transpose is made explicit.
+        transposed = [jax.lax.optimization_barrier(c.T) for c in factors]
+        return [lambda phi, c=c, c_t=c_t: c @ (c_t @ phi) for c, c_t in zip(factors, transposed, strict=True)]
 
     return _over_blocks(times_dm_of, system, group, ingredients)
 
