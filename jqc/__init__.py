@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jqc.scf import EnergyParts, SCFResult, SCFSettings, energy, scf
+    from jqc.scf import SCFResult, SCFSettings, energy, scf
     from jqc.system import Molecule, System, build_system
     from jqc.xc import functional
 

@@ -42,9 +42,7 @@ def cache_folder() -> Path:
 
 def cache_size(folder: Path) -> int:
     """Bytes of all files in the folder."""
-    return (
-        sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file()) if folder.is_dir() else 0
-    )
+    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file()) if folder.is_dir() else 0
 
 
 def _processor() -> str:

@@ -48,9 +48,7 @@ def _environment() -> dict[str, str]:
     folder = cache_folder()
     return {
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-        "devices": ", ".join(
-            f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()
-        ),
+        "devices": ", ".join(f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()),
         "precision": str(jax.numpy.zeros(()).dtype),
         "cache": f"{folder} ({cache_size(folder) / 1e6:.1f} MB)",
     }

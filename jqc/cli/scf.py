@@ -107,9 +107,7 @@ def _inputs(command: ScfCommand) -> "tuple[Molecule, str | np.ndarray]":
     if command.guess in GUESSES:
         return molecule, command.guess
     if not command.guess.lower().endswith(SUFFIXES):
-        raise InputError(
-            f"--guess {command.guess} is unknown; choose {', '.join(GUESSES)} or a file PATH.h5."
-        )
+        raise InputError(f"--guess {command.guess} is unknown; choose {', '.join(GUESSES)} or a file PATH.h5.")
     return molecule, read_dm(Path(command.guess), molecule, command.basis)
 
 
@@ -128,9 +126,7 @@ def _solve(
             molecule, command.basis, command.aux_basis, coulomb=command.coulomb, grid_level=command.grid_level
         )
         print(f"{'iteration':>9} {'energy / Eh':>18} {'change':>10} {'residual':>10}", flush=True)
-        result = scf(
-            system, functional, guess, max_iterations=command.max_iterations, progress=_print_iteration
-        )
+        result = scf(system, functional, guess, max_iterations=command.max_iterations, progress=_print_iteration)
     return result, dict(seconds)
 
 

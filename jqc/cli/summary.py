@@ -72,17 +72,11 @@ def _rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     labels = (f"{symbol}{at}" for at, symbol in enumerate(numbers["symbols"], start=1))
     charges = zip(labels, numbers["mulliken_charges"], strict=True)
     dipole = " ".join(_number(component, "z.4f") for component in numbers["dipole_debye"])
-    basis_note = (
-        f", {numbers['removed_orbitals']} linear dependencies removed" if numbers["removed_orbitals"] else ""
-    )
+    basis_note = f", {numbers['removed_orbitals']} linear dependencies removed" if numbers["removed_orbitals"] else ""
     return [
         ("status", numbers["status"]),
         ("energy", f"{_number(numbers['energy_hartree'], '.10f')} Eh"),
-        *(
-            (f"  {name.replace('_', ' ')}", f"{_number(value, '.10f')} Eh")
-            for name, value in parts.items()
-            if value
-        ),
+        *((f"  {name.replace('_', ' ')}", f"{_number(value, '.10f')} Eh") for name, value in parts.items() if value),
         ("HOMO–LUMO gap", f"{_number(numbers['homo_lumo_gap_ev'], '.4f')} eV"),
         ("dipole", f"{_number(numbers['dipole_debye_norm'], '.4f')} D  ({dipole})"),
         ("⟨S²⟩", _number(numbers["s2"], ".6f")),

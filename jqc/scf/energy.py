@@ -42,9 +42,13 @@ class EnergyParts:
     def total(self) -> Float[Array, ""]:
         """Their sum."""
         return (
-            self.kinetic + self.nuclear_attraction + self.coulomb
-            + self.exact_exchange + self.exchange_correlation + self.nuclear_repulsion
-        )  # fmt: skip
+            self.kinetic
+            + self.nuclear_attraction
+            + self.coulomb
+            + self.exact_exchange
+            + self.exchange_correlation
+            + self.nuclear_repulsion
+        )
 
 
 def coulomb_energy(factor: Float[Array, "aux pair"], dm: Float[Array, "ao ao"]) -> Float[Array, ""]:

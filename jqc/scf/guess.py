@@ -21,15 +21,14 @@ def initial_dm(system: System, guess: str | np.ndarray, n_spins: int) -> np.ndar
     dm = _named(system, guess) if isinstance(guess, str) else np.asarray(guess, dtype=float)
     if dm.shape not in ((n_ao, n_ao), (2, n_ao, n_ao)):
         raise InputError(
-            f"the density matrix to start from has shape {dm.shape}; this system needs {(n_ao, n_ao)} or {(2, n_ao, n_ao)}."
+            f"the density matrix to start from has shape {dm.shape}; this system needs {(n_ao, n_ao)} or "
+            f"{(2, n_ao, n_ao)}."
         )
     if n_spins == 1:
         spins = dm[None] if dm.ndim == 2 else dm.sum(0, keepdims=True)
     else:
         spins = dm if dm.ndim == 3 else np.stack([dm, dm]) * 0.5
     return pad_axis(pad_axis(spins, system.n_padded, -1), system.n_padded, -2)
-
-
 
 
 def _named(system: System, guess: str) -> np.ndarray:

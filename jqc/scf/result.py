@@ -75,7 +75,7 @@ class SCFResult:
         )
 
     def check(self) -> "SCFResult":
-        """This result if it converged.
+        """Hand back the result if it converged.
 
         Raises:
             ConvergenceError: it did not; the message holds the last energy change and residual.

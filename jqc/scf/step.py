@@ -131,16 +131,27 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
     dm = occupied @ jnp.swapaxes(occupied, -1, -2)
     parts, fock = evaluate(functional, system, dm, occupied)
     new = replace(
-        state, effective=effective, dm=dm, fock=fock, mo_coeff=mo_coeff, mo_energy=mo_energy, parts=parts,
-        occupations=occupations, smearing=smearing, iteration=state.iteration + 1, history=history,
-    )  # fmt: skip
+        state,
+        effective=effective,
+        dm=dm,
+        fock=fock,
+        mo_coeff=mo_coeff,
+        mo_energy=mo_energy,
+        parts=parts,
+        occupations=occupations,
+        smearing=smearing,
+        iteration=state.iteration + 1,
+        history=history,
+    )
     change = new.energy - state.energy
     residual = jnp.linalg.norm(diis.commutator(*in_orthonormal_basis(system, new))) / jnp.sqrt(2.0)
     converged = (jnp.abs(change) < settings.energy_tolerance) & (residual < settings.residual_tolerance)
     return replace(new, energy_change=change, residual=residual, converged=converged)
 
 
-def in_orthonormal_basis(system: System, state: SCFState) -> tuple[Float[Array, "spin mo mo"], Float[Array, "spin mo mo"]]:
+def in_orthonormal_basis(
+    system: System, state: SCFState
+) -> tuple[Float[Array, "spin mo mo"], Float[Array, "spin mo mo"]]:
     """XᵀFX and XᵀSDSX."""
     basis = state.orthonormal
     dual = system.overlap @ basis

@@ -29,9 +29,14 @@ def make_mole(molecule: Molecule, basis: str):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return gto.M(
-            atom=atoms, unit="Bohr", basis=basis, charge=molecule.charge, spin=molecule.spin, verbose=0,
+            atom=atoms,
+            unit="Bohr",
+            basis=basis,
+            charge=molecule.charge,
+            spin=molecule.spin,
+            verbose=0,
             ecp={s: basis for s in set(symbols) if _has_core_potential(basis, s)},
-        )  # fmt: skip
+        )
 
 
 def _require_basis(basis: str, symbols: list[str]) -> None:
@@ -119,7 +124,7 @@ def _stack(rows: list[tuple[np.ndarray, np.ndarray, int, int]], n_ao: int) -> Sh
     return Shells(exponents, coefficients, atom, offset)  # pyright: ignore[reportArgumentType]
 
 
-def shell_reach(shells: Shells, l: int, cutoff: float) -> np.ndarray:  # noqa: E741
+def shell_reach(shells: Shells, l: int, cutoff: float) -> np.ndarray:
     """Distance beyond which a shell's orbitals and their gradients stay below `cutoff`, in bohr, (shell,)."""
     r = np.linspace(1e-3, 60.0, 2400)
     gaussians = np.exp(-shells.exponents[:, :, None] * r**2)

@@ -12,22 +12,22 @@ import numpy as np
 
 from jqc.system import gto
 from jqc.system.basis import shell_reach
-from jqc.system.gto import Shells
 from jqc.system.grid import Grid
+from jqc.system.gto import Shells
 from jqc.system.padding import pad_axis, size_class
 from jqc.typing import Array, Float, Int
 
 CUTOFF = 1e-8
 """Orbital values and gradients below this are left out of a block; moves energies by some 1e-11 hartree."""
 
-CEILINGS = (0.3, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0)
-"""A group's blocks are reached by at most this fraction of all orbitals."""
+CEILINGS = (0.35, 0.45, 0.55, 0.65, 0.75, 0.87, 1.0)
+"""Groups hold blocks that are reached by at most these fractions of all orbitals."""
 
 SMALLEST_GROUP = 0.1
 """Least share of all blocks that makes a group."""
 
-STEPS = 16
-"""A group makes room for shells in this fraction of all shells at a time, so that few shapes occur."""
+STEPS = 32
+"""Groups make room for orbitals and shells in steps of this fraction of all, so that few shapes occur."""
 
 
 @jax.tree_util.register_dataclass
@@ -35,23 +35,23 @@ STEPS = 16
 class BlockGroup:
     """Blocks that are computed alike; every array leads with the block axis, so a scan hands out single blocks.
 
-    `active` lists, per angular momentum, the shells that reach a block (padding points at an empty shell) and
-    `index` the orbital behind each row of their evaluation (beyond the last orbital for padding). `orbitals` holds
-    φ and ∇φ of these rows where memory allows, else they are evaluated when needed.
+    `active` lists, per angular momentum, the shells that reach a block (the rest of the list points at an empty
+    shell), `starts` the row at which each angular momentum begins, `index` the orbital behind each row (beyond the
+    last orbital for padding). `orbitals` holds φ and ∇φ of these rows where memory allows, else they are evaluated
+    when needed.
     """
 
     coords: Float[Array, "block grid 3"]
     weights: Float[Array, "block grid"]
     active: tuple[Int[Array, "block shell"], ...]
+    starts: Int[Array, "block momentum"]
     index: Int[Array, "block row"]
     orbitals: Float[Array, "block 4 row grid"] | None
 
 
 def reaching(grid_blocks: np.ndarray, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> list[np.ndarray]:
     """Which shells of each angular momentum reach each block, (block, shell) of bool, by nearest distance."""
-    distance = np.stack(
-        [np.sqrt(((grid_blocks - center) ** 2).sum(-1).min(axis=1)) for center in atom_coords], axis=1
-    )
+    distance = np.stack([np.sqrt(((grid_blocks - center) ** 2).sum(-1).min(axis=1)) for center in atom_coords], axis=1)
     return [distance[:, s.atom] < shell_reach(s, l, CUTOFF) for l, s in enumerate(shells)]
 
 
@@ -63,9 +63,9 @@ def make_groups(grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray)
     coords = np.pad(grid.coords, ((0, missing), (0, 0)), mode="edge").reshape(blocks, grid.block, 3)
     weights = pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
     reach = reaching(coords, shells, atom_coords)
-    counts = sum((2 * l + 1) * mask.sum(1) for l, mask in enumerate(reach))
-    total = sum((2 * l + 1) * (s.offset < s.offset[-1]).sum() for l, s in enumerate(shells))
-    return tuple(_gather(members, coords, weights, reach, shells) for members in _similar(counts / total))
+    counts = np.sum([(2 * l + 1) * mask.sum(1) for l, mask in enumerate(reach)], axis=0)
+    fractions = counts / _orbital_count(shells)
+    return tuple(_gather(members, coords, weights, reach, shells) for members in _similar(fractions))
 
 
 def _similar(fraction: np.ndarray) -> list[np.ndarray]:
@@ -85,23 +85,51 @@ def _similar(fraction: np.ndarray) -> list[np.ndarray]:
 def _gather(members, coords, weights, reach, shells) -> BlockGroup:
     """Arrays of one group, padded to a size class with empty blocks."""
     length = size_class(members.size)
-    active = tuple(_active(mask[members], s, length) for mask, s in zip(reach, shells, strict=True))
-    rows = [
-        (np.arange(2 * l + 1)[:, None] + s.offset[places][:, None, :]).reshape(length, -1)
-        for l, (s, places) in enumerate(zip(shells, active, strict=True))
-    ]
-    index = np.concatenate(rows, axis=1).astype(np.int32)
-    return BlockGroup(pad_axis(coords[members], length), pad_axis(weights[members], length), active, index, None)  # pyright: ignore[reportArgumentType]
+    masks = [pad_axis(mask[members], length) for mask in reach]
+    rows = np.cumsum([(2 * l + 1) * mask.sum(1) for l, mask in enumerate(masks)], axis=0)
+    starts = np.concatenate([np.zeros((1, length), int), rows[:-1]]).T
+    return BlockGroup(
+        pad_axis(coords[members], length),  # pyright: ignore[reportArgumentType]
+        pad_axis(weights[members], length),  # pyright: ignore[reportArgumentType]
+        tuple(_active(mask, s) for mask, s in zip(masks, shells, strict=True)),  # pyright: ignore[reportArgumentType]
+        starts.astype(np.int32),  # pyright: ignore[reportArgumentType]
+        _orbitals_behind(masks, shells, _room(int(rows[-1].max()), _orbital_count(shells))),  # pyright: ignore[reportArgumentType]
+        None,
+    )
 
 
-def _active(mask: np.ndarray, shells: Shells, length: int) -> np.ndarray:
+def _orbital_count(shells: tuple[Shells, ...]) -> int:
+    """Orbitals of all shells but the padding."""
+    return sum((2 * l + 1) * int((s.offset < s.offset[-1]).sum()) for l, s in enumerate(shells))
+
+
+def _room(needed: int, total: int) -> int:
+    """Places to make for `needed` of `total` things: the next step, but no more than all."""
+    step = max(1, -(-total // STEPS))
+    return min(total, -(-needed // step) * step)
+
+
+def _active(mask: np.ndarray, shells: Shells) -> np.ndarray:
     """Reaching shells of each block, listed first; the other places hold the empty shell."""
-    step = -(-int((shells.offset < shells.offset[-1]).sum()) // STEPS)
-    places = -(-int(mask.sum(1).max()) // step) * step if step else 0
+    places = _room(int(mask.sum(1).max()), int((shells.offset < shells.offset[-1]).sum()))
     order = np.argsort(~mask, axis=1, kind="stable")[:, :places]
-    empty = mask.shape[1] - 1
-    listed = np.where(np.take_along_axis(mask, order, axis=1), order, empty)
-    return pad_axis(listed.astype(np.int32), length, value=empty)
+    return np.where(np.take_along_axis(mask, order, axis=1), order, mask.shape[1] - 1).astype(np.int32)
+
+
+def _orbitals_behind(masks: list[np.ndarray], shells: tuple[Shells, ...], places: int) -> np.ndarray:
+    """Orbital of each row: those of the reaching shells, by angular momentum, then padding."""
+    index = np.concatenate(
+        [
+            (np.where(mask, s.offset, np.iinfo(np.int32).max // 2)[:, :, None] + np.arange(2 * l + 1)).reshape(
+                len(mask), -1
+            )
+            for l, (mask, s) in enumerate(zip(masks, shells, strict=True))
+        ],
+        axis=1,
+    )
+    absent = index >= np.iinfo(np.int32).max // 2
+    order = np.argsort(absent, axis=1, kind="stable")[:, :places]
+    return np.take_along_axis(np.where(absent, shells[0].offset[-1], index), order, axis=1).astype(np.int32)
 
 
 def block_orbitals(
@@ -110,8 +138,17 @@ def block_orbitals(
     """φ (and ∇φ) of one block, from memory where they were kept."""
     if block.orbitals is not None:
         return block.orbitals if gradient else block.orbitals[:1]
-    shells = tuple(s.take(active) for s, active in zip(shells, block.active, strict=True))
-    return gto.evaluate(shells, atom_coords, block.coords, gradient)
+    parts = [
+        gto.evaluate_shells(s.take(active), l, atom_coords, block.coords, gradient)
+        for l, (s, active) in enumerate(zip(shells, block.active, strict=True))
+    ]
+    # Each part ends in zero rows for its empty shells, and the next one is written over them.
+    places = block.index.shape[0]
+    space = max(places, sum(part.shape[1] for part in parts))
+    rows = jnp.zeros((parts[0].shape[0], space, block.coords.shape[0]), parts[0].dtype)
+    for part, start in zip(parts, block.starts, strict=True):
+        rows = jax.lax.dynamic_update_slice_in_dim(rows, part, start, axis=1)
+    return rows[:, :places]
 
 
 @jax.jit

@@ -1,5 +1,6 @@
 """From a molecule to a `System`: everything that the energy needs at one geometry, computed on the host once."""
 
+import os
 from dataclasses import dataclass, field, replace
 
 import jax
@@ -17,8 +18,8 @@ from jqc.system.padding import pad_axis, size_class
 from jqc.timing import stage
 from jqc.typing import Array, Float, Int
 
-ORBITAL_BUDGET = 1 << 30
-"""Bytes of orbital values on the grid that are kept; beyond it they are evaluated again in every pass."""
+ORBITAL_BUDGET = 3 << 30
+"""Bytes of orbital values on the grid that are kept at most; beyond it they are evaluated again in every pass."""
 
 
 @jax.tree_util.register_dataclass
@@ -59,7 +60,7 @@ class System:
         numbers = np.asarray(self.numbers)
         real = numbers > 0
         alpha, beta = (int(n) for n in self.electrons)
-        charge = int(round(float(np.sum(self.core_charges)))) - alpha - beta
+        charge = round(float(np.sum(self.core_charges))) - alpha - beta
         return Molecule(numbers[real], np.asarray(self.coords)[real], charge, alpha - beta)
 
 
@@ -101,9 +102,9 @@ def build_system(
     with stage("integrals"):
         auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
         matrices = one_electron(mole)
-        factor = repulsion_factor(mole, auxiliary, 0.0)
-    with stage("grid"):
         n_padded = size_class(mole.nao)
+        factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), n_padded)
+    with stage("grid"):
         shells = make_shells(mole, n_padded)
         groups = make_groups(molecular_grid(mole, grid_level), shells, mole.atom_coords())
         groups = keep_orbitals(shells, mole.atom_coords(), groups)
@@ -122,11 +123,17 @@ def _check_options(coulomb: str, grid_level: int) -> None:
         raise InputError(f"grid level {grid_level!r} does not exist; choose 0 (coarse) to 9 (fine).")
 
 
+def orbital_budget() -> int:
+    """Bytes that kept orbitals may take: a sixth of the machine's memory, `ORBITAL_BUDGET` at most."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 6 * ORBITAL_BUDGET
+    return min(ORBITAL_BUDGET, memory // 6)
+
+
 def keep_orbitals(
-    shells: tuple[Shells, ...], atom_coords: np.ndarray, groups: tuple[BlockGroup, ...], budget: int = ORBITAL_BUDGET
+    shells: tuple[Shells, ...], atom_coords: np.ndarray, groups: tuple[BlockGroup, ...]
 ) -> tuple[BlockGroup, ...]:
     """Evaluate and keep orbitals, group by group (narrow ones first), as long as the budget lasts."""
-    kept = []
+    kept, budget = [], orbital_budget()
     for group in groups:
         budget -= orbital_bytes(group)
         if budget >= 0:
@@ -158,7 +165,7 @@ def _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name,
         dipole=square(matrices["dipole"]),
         ao_atom=jnp.asarray(pad_axis(ao_atom, n_padded, value=n_atoms)),
         core_charges=jnp.asarray(pad_axis(mole.atom_charges().astype(float), n_atoms)),
-        repulsion={0.0: pad_factor(factor, n_padded)},
+        repulsion={0.0: factor},
         shells=jax.tree.map(jnp.asarray, shells),
         groups=jax.tree.map(jnp.asarray, groups),
         basis=basis,
@@ -169,8 +176,9 @@ def _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name,
 
 def pad_factor(factor: np.ndarray, n_padded: int) -> Float[Array, "aux pair"]:
     """Pad a packed factor; rows of the lower triangle come first, so padded pairs are the last ones."""
-    rows, pairs = size_class(factor.shape[0]), n_padded * (n_padded + 1) // 2
-    return jnp.asarray(pad_axis(pad_axis(factor, rows), pairs, axis=1))
+    padded = np.zeros((size_class(factor.shape[0]), n_padded * (n_padded + 1) // 2))
+    padded[: factor.shape[0], : factor.shape[1]] = factor
+    return jnp.asarray(padded)
 
 
 def with_range(system: System, omegas: tuple[float, ...]) -> System:
@@ -181,7 +189,5 @@ def with_range(system: System, omegas: tuple[float, ...]) -> System:
     with stage("integrals"):
         mole = make_mole(system.molecule, system.basis)
         auxiliary = None if system.coulomb == "exact" else auxiliary_basis(mole, system.aux_basis)[0]
-        added = {
-            omega: pad_factor(repulsion_factor(mole, auxiliary, omega), system.n_padded) for omega in missing
-        }  # fmt: skip
+        added = {omega: pad_factor(repulsion_factor(mole, auxiliary, omega), system.n_padded) for omega in missing}
     return replace(system, repulsion=system.repulsion | added)

@@ -48,7 +48,7 @@ def solid_harmonics(l_max: int, x: Array, y: Array, z: Array) -> list[list[Array
     r2 = x * x + y * y + z * z
     zero = jnp.zeros_like(x)
     table = [{0: jnp.ones_like(x)}]
-    for l in range(l_max):  # noqa: E741 - the field's name
+    for l in range(l_max):
         last = table[-1]
         before = table[-2] if l > 0 else {}
         edge = sqrt((2 if l == 0 else 1) * (2 * l + 1) / (2 * l + 2))
@@ -64,11 +64,11 @@ def solid_harmonics(l_max: int, x: Array, y: Array, z: Array) -> list[list[Array
     return [[sqrt((2 * l + 1) / (4 * pi)) * s for s in level] for l, level in enumerate(ordered)]
 
 
-def _harmonics_and_gradients(l: int, r: tuple[Array, Array, Array]) -> tuple[Array, list[Array]]:  # noqa: E741
-    """S_lm stacked as (m, ...), and its three derivatives; one coordinate varies at a time, so zeros vanish."""
+def _harmonics_and_gradients(l: int, r: tuple[Array, Array, Array]) -> tuple[Array, list[Array]]:
+    """S_lm stacked as (shell, m, grid), and its three derivatives; one coordinate varies at a time, so zeros vanish."""
 
     def harmonics(*r):
-        return jnp.stack(solid_harmonics(l, *r)[l])
+        return jnp.stack(solid_harmonics(l, *r)[l], axis=1)
 
     def along(i):
         vary = lambda value: harmonics(*r[:i], value, *r[i + 1 :])  # noqa: E731
@@ -89,18 +89,23 @@ def _radial(shells: Shells, r2: Float[Array, "shell grid"], orders: int) -> list
 
 
 def evaluate_shells(
-    shells: Shells, l: int, atom_coords: Float[Array, "atom 3"], points: Float[Array, "grid 3"], gradient: bool  # noqa: E741
+    shells: Shells,
+    l: int,
+    atom_coords: Float[Array, "atom 3"],
+    points: Float[Array, "grid 3"],
+    gradient: bool,
 ) -> Float[Array, "component active grid"]:
-    """Orbitals of one angular momentum on points; rows run over m, then shells."""
+    """Orbitals of one angular momentum on points; rows run over shells, then m, as PySCF's do."""
     centers = atom_coords[shells.atom]
-    r = tuple(points[None, :, i] - centers[:, None, i] for i in range(3))
-    radial = _radial(shells, r[0] ** 2 + r[1] ** 2 + r[2] ** 2, 2 if gradient else 1)
+    x, y, z = (points[None, :, i] - centers[:, None, i] for i in range(3))
+    r = (x, y, z)
+    radial = _radial(shells, x * x + y * y + z * z, 2 if gradient else 1)
     if not gradient:
-        components = [jnp.stack(solid_harmonics(l, *r)[l]) * radial[0]]
+        components = [jnp.stack(solid_harmonics(l, *r)[l], axis=1) * radial[0][:, None]]
     else:
         angular, slopes = _harmonics_and_gradients(l, r)
-        components = [angular * radial[0]]
-        components += [angular * (r[i] * radial[1]) + slopes[i] * radial[0] for i in range(3)]
+        components = [angular * radial[0][:, None]]
+        components += [angular * (r[i] * radial[1])[:, None] + slopes[i] * radial[0][:, None] for i in range(3)]
     return jnp.stack([c.reshape(-1, points.shape[0]) for c in components])
 
 
@@ -113,4 +118,3 @@ def evaluate(
     """All shells (indexed by angular momentum) on points: φ alone, or φ, ∂_xφ, ∂_yφ, ∂_zφ, in bohr^(−3/2 …)."""
     rows = [evaluate_shells(s, l, atom_coords, points, gradient) for l, s in enumerate(shells)]
     return jnp.concatenate(rows, axis=1)
-

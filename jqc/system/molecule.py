@@ -100,9 +100,7 @@ class Molecule:
         try:
             positions = np.array(coords, dtype=np.float64)
         except (TypeError, ValueError):
-            raise MoleculeError(
-                "Coordinates must be an array of numbers; give x, y, z for each atom."
-            ) from None
+            raise MoleculeError("Coordinates must be an array of numbers; give x, y, z for each atom.") from None
         if len(numbers) and positions.shape != (len(numbers), 3):
             raise MoleculeError(
                 f"Coordinates of {len(numbers)} atoms have shape {positions.shape}; give x, y, z for each."

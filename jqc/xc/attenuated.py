@@ -17,8 +17,7 @@ from jqc.xc.features import FERMI, S2, SLATER, cbrt, polynomial, reduced_gradien
 from jqc.xc.gga import b88_enhancement
 
 _ATTENUATION = tuple(
-    (-1) ** m
-    * (4 / (3 * factorial(m + 1)) + 2 / (3 * factorial(m + 2)) - 8 / (3 * factorial(m) * (2 * m + 1)))
+    (-1) ** m * (4 / (3 * factorial(m + 1)) + 2 / (3 * factorial(m + 2)) - 8 / (3 * factorial(m) * (2 * m + 1)))
     for m in range(1, 22)
 )
 """Taylor coefficients of `attenuation`(u)/u."""
@@ -185,7 +184,7 @@ def _long_part(s2h: Float[Array, "*grid"], w: Float[Array, "*grid"] | None) -> F
     −(A/2){ln(1 + D/b) − e^x E₁(x) + Σ_i a_i[κⁱ g_i(x) − Γ(i/2) λⁱ]}, where b = s²H + 1.456w², x = 9b/4A,
     κ² = w²/b, λ² = w²/(D + b): the published terms collected by powers of w, each of them bounded.
     """
-    fitted = None if w is None else w < _ERFC_FIT_BELOW
+    fitted = jnp.zeros_like(s2h, bool) if w is None else w < _ERFC_FIT_BELOW
     b = s2h if w is None else s2h + jnp.where(fitted, _ERFC_DECAY, 2.0) * w * w
     x = (9 / (4 * _A)) * b
     small = x < _FRACTION_ABOVE

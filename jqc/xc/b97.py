@@ -28,9 +28,7 @@ def b97_series(x2: Float[Array, "*grid"], gamma: float, coefficients: Coefficien
     return polynomial(scaled / (1 + scaled), coefficients)
 
 
-def b97_exchange_short_range(
-    density: Density, omega: float, coefficients: Coefficients
-) -> Float[Array, "*grid"]:
+def b97_exchange_short_range(density: Density, omega: float, coefficients: Coefficients) -> Float[Array, "*grid"]:
     """Short-range LDA exchange times a B97 series with γ = 0.004; Chai & Head-Gordon 2008, eqs. 7–9."""
 
     def closed_shell(rho, sigma, tau):

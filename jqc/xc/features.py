@@ -5,9 +5,11 @@ derivatives of every order at every density: roots are taken of guarded argument
 `where` are safe.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from functools import partial
 from math import pi
+from operator import add
 from typing import NamedTuple
 
 import jax
@@ -59,6 +61,11 @@ def present(rho: Float[Array, "*grid"]) -> Bool[Array, "*grid"]:
     return rho > density_threshold(rho.dtype)
 
 
+def total(terms: Iterable[Float[Array, "*grid"]]) -> Float[Array, "*grid"]:
+    """Sum of arrays, at least one."""
+    return reduce(add, terms)
+
+
 def spin_scaled(exchange: Pointwise, density: Density) -> Float[Array, "*grid"]:
     """Spin-resolved exchange from the closed-shell one, E_x[ρα, ρβ] = ½ Σ_σ E_x[2ρσ].
 
@@ -66,7 +73,7 @@ def spin_scaled(exchange: Pointwise, density: Density) -> Float[Array, "*grid"]:
     zero. Equal arrays for both spins compile into one evaluation. Oliver & Perdew, Phys. Rev. A 20, 397
     (1979), doi:10.1103/PhysRevA.20.397.
     """
-    return sum(
+    return total(
         per_spin(
             lambda rho, sigma, tau: 0.5 * exchange(2 * rho, 4 * sigma, 2 * tau),
             density.rho[spin],
@@ -137,9 +144,7 @@ def phi(spin: Spins) -> Float[Array, "*grid"]:
     return 0.5 * (up * up + down * down)
 
 
-def reduced_gradient_squared(
-    rho: Float[Array, "*grid"], sigma: Float[Array, "*grid"]
-) -> Float[Array, "*grid"]:
+def reduced_gradient_squared(rho: Float[Array, "*grid"], sigma: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
     """x² = σ/ρ^{8/3} of a positive density, by a reciprocal so that single precision does not underflow."""
     over = 1 / rho_four_thirds(rho)
     return sigma * over * over

@@ -40,9 +40,7 @@ def enhanced_exchange(enhancement: Enhancement, density: Density) -> Float[Array
     return spin_scaled(closed_shell, density)
 
 
-def pbe_enhancement(
-    s2: Float[Array, "*grid"], kappa: float = PBE_KAPPA, mu: float = PBE_MU
-) -> Float[Array, "*grid"]:
+def pbe_enhancement(s2: Float[Array, "*grid"], kappa: float = PBE_KAPPA, mu: float = PBE_MU) -> Float[Array, "*grid"]:
     """F(s²) = 1 + κ − κ/(1 + μs²/κ); PBE 1996, eq. 14."""
     return 1 + mu * s2 / (1 + (mu / kappa) * s2)
 
@@ -143,9 +141,7 @@ def lyp(density: Density) -> Float[Array, "*grid"]:
     root = 1 / cbrt(spin.rho)
     damping = 1 / (1 + _LYP_D * root)
     delta = root * (_LYP_C + _LYP_D * damping)
-    aa, ab, bb = (
-        reduced_gradient_squared(spin.rho, jnp.where(spin.here, sigma, 0.0)) for sigma in density.sigma
-    )
+    aa, ab, bb = (reduced_gradient_squared(spin.rho, jnp.where(spin.here, sigma, 0.0)) for sigma in density.sigma)
     alpha, beta = 0.5 * spin.up, 0.5 * spin.down
     kinetic = 2 ** (11 / 3) * TAU_UNIFORM * (_eight_thirds(alpha) + _eight_thirds(beta))
     same = (1 - 3 * delta) * (aa + bb) + (11 - delta) * (alpha * aa + beta * bb)

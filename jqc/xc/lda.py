@@ -129,9 +129,7 @@ def pw92_per_particle(
     return _interpolate(spin, para, ferro, minus_stiffness * (-1 / f_curvature))
 
 
-def pw92_ferromagnetic(
-    rho: Float[Array, "*grid"], parameters: tuple[Pw92, ...] = PW92_MOD
-) -> Float[Array, "*grid"]:
+def pw92_ferromagnetic(rho: Float[Array, "*grid"], parameters: tuple[Pw92, ...] = PW92_MOD) -> Float[Array, "*grid"]:
     """ε_c(r_s, ζ = 1) of Perdew and Wang at a positive density."""
     return _pw92_interpolation(wigner_seitz(rho), parameters[1])
 

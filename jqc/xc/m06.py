@@ -20,6 +20,7 @@ from jqc.xc.features import (
     reduced_gradient_squared,
     rho_four_thirds,
     spin_scaled,
+    total,
 )
 from jqc.xc.gga import pbe_enhancement
 from jqc.xc.lda import pw92_ferromagnetic, pw92_mod
@@ -101,7 +102,7 @@ def m06l_c(density: Density) -> Float[Array, "*grid"]:
     channels = [(density.rho[s], density.sigma[2 * s], density.tau[s]) for s in (0, 1)]
 
     def over_spins(function):
-        return sum(per_spin(function, *channel) for channel in channels)
+        return total(per_spin(function, *channel) for channel in channels)
 
     pair = pw92_mod(density) - over_spins(lambda rho, sigma, tau: rho * pw92_ferromagnetic(rho))
     both = present(density.rho[0]) & present(density.rho[1])

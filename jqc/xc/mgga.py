@@ -23,6 +23,7 @@ from jqc.xc.features import (
     rho_four_thirds,
     spin_scaled,
     spins,
+    total,
     wigner_seitz,
 )
 from jqc.xc.gga import PBE_BETA, PBE_GAMMA, PBE_KAPPA
@@ -133,7 +134,7 @@ def _parallel(density: Density, epsilon: Float[Array, "*grid"]) -> Float[Array, 
         alone = _pbe_per_particle(rho, sigma, pw92_ferromagnetic(rho), factor)
         return rho * jnp.maximum(alone, epsilon)
 
-    return sum(per_spin(same_spin, density.rho[s], density.sigma[2 * s], density.tau[s]) for s in (0, 1))
+    return total(per_spin(same_spin, density.rho[s], density.sigma[2 * s], density.tau[s]) for s in (0, 1))
 
 
 def tpss_c(density: Density) -> Float[Array, "*grid"]:

@@ -30,7 +30,8 @@ def _features_of(orbitals: Float[Array, "component row grid"], times_dm, ingredi
     features = contracted * jnp.array([1.0, 2.0, 2.0, 2.0], contracted.dtype)[:, None]
     if ingredients == "sigma":
         return features
-    tau = 0.5 * sum(jnp.sum(slope * times_dm(slope), axis=0) for slope in orbitals[1:])
+    along_x, along_y, along_z = (slope * times_dm(slope) for slope in orbitals[1:])
+    tau = 0.5 * jnp.sum(along_x + along_y + along_z, axis=0)
     return jnp.concatenate([features, tau[None]])
 
 
@@ -89,7 +90,7 @@ def features(
     def cheap(occupied, dm, system):
         return jnp.concatenate(
             [_from_occupied(occupied, system, group, ingredients) for group in system.groups], axis=-1
-        )  # fmt: skip
+        )
 
     symmetric = 0.5 * (dm + jnp.swapaxes(dm, -1, -2))
     return with_shortcut(whole, cheap)(occupied, symmetric, system)

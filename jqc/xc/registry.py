@@ -117,9 +117,7 @@ def register(name: str, functional: Functional) -> None:
     if not isinstance(functional, Functional):
         raise FunctionalError(f'"{name}" needs a Functional, but got a {type(functional).__name__}.')
     if not re.fullmatch(r"[^\W\d][\w-]*", name):
-        raise FunctionalError(
-            f'"{name}" cannot name a functional: write a letter, then letters, digits, - or _.'
-        )
+        raise FunctionalError(f'"{name}" cannot name a functional: write a letter, then letters, digits, - or _.')
     if _key(name) in _table():
         raise FunctionalError(f'"{name}" already names a functional: choose another name.')
     _registered[name] = functional
@@ -144,9 +142,7 @@ def functional(name: str) -> Functional:
         return found
     parts = name.lower().split(",")
     if len(parts) > 2 or not any(part.strip() for part in parts):
-        raise FunctionalError(
-            f'"{name}" is no functional: write a name such as pbe, or "exchange,correlation".'
-        )
+        raise FunctionalError(f'"{name}" is no functional: write a name such as pbe, or "exchange,correlation".')
     tables = (_table(),) if len(parts) == 1 else (_side(_EXCHANGE, "hf"), _side(_CORRELATION))
     pieces = [
         (coefficient, _look_up(word, table, name))
@@ -163,9 +159,7 @@ def _side(components: dict[str, str], *whole: str) -> dict[str, Functional]:
     return full | short | {word: _registered[word] for word in whole}
 
 
-_TERM = re.compile(
-    r"(?P<sign>[+-]?)(?:(?P<coefficient>(?:[\d.]+(?:e[+-]?\d+)?|nan|inf))\*)?(?P<name>[^\W\d]\w*)"
-)
+_TERM = re.compile(r"(?P<sign>[+-]?)(?:(?P<coefficient>(?:[\d.]+(?:e[+-]?\d+)?|nan|inf))\*)?(?P<name>[^\W\d]\w*)")
 
 
 def _read_sum(text: str, received: str) -> Iterable[tuple[float, str]]:
@@ -178,9 +172,7 @@ def _read_sum(text: str, received: str) -> Iterable[tuple[float, str]]:
     while position < len(text):
         term = _TERM.match(text, position)
         if term is None or (position and not term["sign"]):
-            raise FunctionalError(
-                f'"{received}" cannot be read from "{text[position:]}" on: write 0.5*name + name.'
-            )
+            raise FunctionalError(f'"{received}" cannot be read from "{text[position:]}" on: write 0.5*name + name.')
         yield _coefficient(term["coefficient"], received) * (-1 if term["sign"] == "-" else 1), term["name"]
         position = term.end()
 
@@ -199,9 +191,7 @@ def _look_up(word: str, table: dict[str, Functional], received: str) -> Function
     found = table.get(_key(word))
     if found is None:
         near = get_close_matches(_key(word), table, n=4, cutoff=0.5)
-        known = (
-            f"the nearest names are {', '.join(near)}" if near else f"there are {', '.join(sorted(table))}"
-        )
+        known = f"the nearest names are {', '.join(near)}" if near else f"there are {', '.join(sorted(table))}"
         where = "" if _key(word) == _key(received) else f' in "{received}"'
         raise FunctionalError(f'"{word}"{where} names no functional: {known}.')
     return found

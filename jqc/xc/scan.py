@@ -73,9 +73,7 @@ _CORRELATION = _Switch(
 )
 
 
-def _switch_tails(
-    alpha: Float[Array, "*grid"], tail: Bool[Array, "*grid"], switch: _Switch
-) -> Float[Array, "*grid"]:
+def _switch_tails(alpha: Float[Array, "*grid"], tail: Bool[Array, "*grid"], switch: _Switch) -> Float[Array, "*grid"]:
     """Both exponentials of f(α), where `tail` says that α is away from 1; elsewhere a finite placeholder."""
     over = 1 / (1 - jnp.where(tail, alpha, 3.0))
     below = over > 0

@@ -72,7 +72,7 @@ class Semilocal:
     @property
     def ingredients(self) -> Ingredients:
         """The most that any of the components reads."""
-        return max((COMPONENTS[name][1] for name, _ in self.terms), key=_RANK.index, default="none")
+        return _RANK[max((_RANK.index(COMPONENTS[name][1]) for name, _ in self.terms), default=0)]
 
     def energy_density(self, density: Density) -> Float[Array, "*grid"]:
         """Exchange-correlation energy per volume at every point, in hartree/bohr³, without exact exchange."""

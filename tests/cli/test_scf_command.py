@@ -80,12 +80,8 @@ def test_json_holds_the_same_numbers_as_pyscf(solved, folder, reference):
     assert numbers["energy_hartree"] == pytest.approx(reference.e_tot, abs=1e-7)
     assert numbers["homo_lumo_gap_ev"] == pytest.approx(gap, abs=1e-4)
     assert numbers["n_electrons_quadrature"] == pytest.approx(2, abs=1e-3)
-    assert sum(numbers["energy_parts_hartree"].values()) == pytest.approx(
-        numbers["energy_hartree"], abs=1e-10
-    )
-    np.testing.assert_allclose(
-        numbers["dipole_debye"], reference.dip_moment(unit="AU", verbose=0) * DEBYE, atol=1e-5
-    )
+    assert sum(numbers["energy_parts_hartree"].values()) == pytest.approx(numbers["energy_hartree"], abs=1e-10)
+    np.testing.assert_allclose(numbers["dipole_debye"], reference.dip_moment(unit="AU", verbose=0) * DEBYE, atol=1e-5)
     np.testing.assert_allclose(numbers["mulliken_charges"], [0, 0], atol=1e-6)
     assert numbers["converged"] is True
     assert numbers["iterations"] >= 1

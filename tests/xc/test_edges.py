@@ -87,9 +87,7 @@ def test_minority_spin_vanishes_smoothly(name):
     xc = functional(name)
     points = jnp.asarray([0.3, 0.0, 0.1, 0.0, 0.0, 0.2, 0.0])[:, None]
     nearly = points.at[1].set(1e-14).at[6].set(1e-14)
-    np.testing.assert_allclose(
-        xc.energy_density(density(points)), xc.energy_density(density(nearly)), rtol=1e-10
-    )
+    np.testing.assert_allclose(xc.energy_density(density(points)), xc.energy_density(density(nearly)), rtol=1e-10)
 
 
 def test_gradient_of_energy_is_the_potential():

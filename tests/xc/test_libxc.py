@@ -157,8 +157,7 @@ def reference(name: str | tuple[str, float], ingredients: str) -> list[np.ndarra
 def only(rows, ingredients: str) -> list[np.ndarray]:
     """Rows of the variables that a component reads."""
     kept = [
-        [i for i, t in enumerate(tuples(7, order)) if max(t, default=0) < VARIABLES[ingredients]]
-        for order in range(4)
+        [i for i, t in enumerate(tuples(7, order)) if max(t, default=0) < VARIABLES[ingredients]] for order in range(4)
     ]
     return [row[keep] for row, keep in zip(rows, kept, strict=True)]
 
@@ -196,10 +195,7 @@ def test_component(component):
 @pytest.mark.parametrize("name", FUNCTIONAL_IN_LIBXC)
 def test_functional(name):
     xc = functional(name)
-    parts = [
-        [weight * row for row in only(derivatives(component), xc.ingredients)]
-        for component, weight in xc.terms
-    ]
+    parts = [[weight * row for row in only(derivatives(component), xc.ingredients)] for component, weight in xc.terms]
     ours = [sum(rows) for rows in zip(*parts, strict=True)]
     density = Density(*(jnp.asarray(a) for a in (RHO, SIGMA, TAU)))
     np.testing.assert_allclose(xc.energy_density(density), ours[0][0], rtol=1e-14)
