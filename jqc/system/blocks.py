@@ -118,18 +118,14 @@ def _active(mask: np.ndarray, shells: Shells) -> np.ndarray:
 
 def _orbitals_behind(masks: list[np.ndarray], shells: tuple[Shells, ...], places: int) -> np.ndarray:
     """Orbital of each row: those of the reaching shells, by angular momentum, then padding."""
-    index = np.concatenate(
-        [
-            (np.where(mask, s.offset, np.iinfo(np.int32).max // 2)[:, :, None] + np.arange(2 * l + 1)).reshape(
-                len(mask), -1
-            )
-            for l, (mask, s) in enumerate(zip(masks, shells, strict=True))
-        ],
-        axis=1,
-    )
-    absent = index >= np.iinfo(np.int32).max // 2
-    order = np.argsort(absent, axis=1, kind="stable")[:, :places]
-    return np.take_along_axis(np.where(absent, shells[0].offset[-1], index), order, axis=1).astype(np.int32)
+    nowhere = shells[0].offset[-1]
+    listed = [
+        np.where(mask[:, :, None], s.offset[:, None] + np.arange(2 * l + 1), nowhere).reshape(len(mask), -1)
+        for l, (mask, s) in enumerate(zip(masks, shells, strict=True))
+    ]
+    index = np.concatenate(listed, axis=1)
+    order = np.argsort(index == nowhere, axis=1, kind="stable")[:, :places]
+    return np.take_along_axis(index, order, axis=1).astype(np.int32)
 
 
 def block_orbitals(

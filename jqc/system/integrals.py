@@ -57,7 +57,7 @@ def exact_factor(mole, omega: float) -> np.ndarray:
         )
     with mole.with_range_coulomb(omega):
         eri = mole.intor("int2e", aosym="s4")
-    dpstrf = get_lapack_funcs("pstrf", dtype=np.float64)
+    (dpstrf,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
     factor, pivots, rank, _ = dpstrf(eri.T, tol=CHOLESKY_THRESHOLD, lower=0, overwrite_a=1)
     rows = np.empty((rank, pairs))
     rows[:, pivots - 1] = np.triu(factor[:rank])

@@ -6,8 +6,7 @@ derivatives of every order at every density: roots are taken of guarded argument
 """
 
 from collections.abc import Callable, Iterable
-from functools import reduce
-from functools import partial
+from functools import partial, reduce
 from math import pi
 from operator import add
 from typing import NamedTuple
