@@ -112,7 +112,7 @@ def compare(name: str, xc: str, repeats: int, threads: int) -> dict:
     """One row: PySCF, cold, cached and warm jqc, and their ratios (above one: jqc is faster)."""
     with tempfile.TemporaryDirectory() as cache:
         reference = in_process("pyscf", name, xc, repeats, threads, cache)
-        reference_once = in_process("pyscf", name, xc, 1, threads, cache)
+        reference_once = in_process("pyscf", name, xc, 1, threads, cache) if repeats > 1 else reference
         cold = in_process("jqc", name, xc, 1, threads, cache)
         cached = in_process("jqc", name, xc, 1, threads, cache)
         warm = in_process("jqc", name, xc, repeats + 1, threads, cache)
@@ -132,6 +132,7 @@ def compare(name: str, xc: str, repeats: int, threads: int) -> dict:
         "iterations": cold["runs"][0]["iterations"],
         "pyscf_iterations": reference_once["runs"][0]["iterations"],
         "peak_gb": cold["peak_gb"],
+        "cached_peak_gb": cached["peak_gb"],
         "warm_peak_gb": warm["peak_gb"],
         "pyscf_peak_gb": reference["peak_gb"],
         "stages_cold": cold["runs"][0]["stages"],

@@ -97,9 +97,7 @@ def test_reads_columns_in_any_order(properties, template):
         assert (molecule.charge, molecule.spin) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    "comment", ["charge=-1 spin=1", 'spin = 1 Charge="-1"', "note charge='-1' x=\"y z\" spin=1.0"]
-)
+@pytest.mark.parametrize("comment", ["charge=-1 spin=1", 'spin = 1 Charge="-1"', "note charge='-1' x=\"y z\" spin=1.0"])
 def test_comment_gives_charge_and_spin_unless_overridden(comment):
     text = WATER.replace("\n\n", f"\n{comment}\n", 1)
     molecule = Molecule.from_xyz_text(text)
@@ -212,9 +210,7 @@ def test_arbitrary_text_is_a_molecule_or_an_error(text):
                 st.sampled_from(
                     ["H", "O", "1", "2", "3", "-1", "0.5", "1D0", "nan", "Properties=", "species:S:1:pos:R:3"]
                 ),
-                st.sampled_from(
-                    ["charge=", "spin=1", '"', "'", "=", "Lattice", ":", "\x1c", "\u2028", "1e400"]
-                ),
+                st.sampled_from(["charge=", "spin=1", '"', "'", "=", "Lattice", ":", "\x1c", "\u2028", "1e400"]),
                 st.floats().map(repr),
                 st.text(max_size=4),
             ),
