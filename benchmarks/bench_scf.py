@@ -121,6 +121,7 @@ def compare(name: str, xc: str, repeats: int, threads: int) -> dict:
     return {
         "molecule": name,
         "functional": xc,
+        "repeats": repeats,
         "pyscf_s": seconds,
         "pyscf_process_s": reference_once["wall"],
         "cold_process_s": cold["wall"],
@@ -181,7 +182,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="water and ethanol, one repeat; under two minutes")
-    parser.add_argument("--json", type=Path, help="write the rows here")
+    parser.add_argument("--json", type=Path, help="write the rows here; rows of other molecules that are there stay")
     parser.add_argument("--molecules", nargs="+", default=SIZES)
     parser.add_argument("--functionals", nargs="+", default=("pbe", "b3lyp"))
     parser.add_argument("--repeats", type=int, default=3)

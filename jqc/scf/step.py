@@ -37,7 +37,7 @@ class SCFSettings:
     diis_slots
         Fock matrices remembered.
     linear_dependence
-        Overlap eigenvalues below this are removed.
+        Overlap eigenvalues below this are removed; the default is PySCF's.
     """
 
     energy_tolerance: float = 1e-9
@@ -46,7 +46,7 @@ class SCFSettings:
     damping: float = 0.0
     temperature: float | None = None
     energy_diis_above: float = 3.0
-    linear_dependence: float = 1e-8
+    linear_dependence: float = 1e-6
     diis_slots: int = field(default=8, metadata={"static": True})
 
 
