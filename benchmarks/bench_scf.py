@@ -195,18 +195,19 @@ def main() -> None:
         return
     if options.quick:
         options.molecules, options.repeats = ("water", "ethanol"), 1
-    rows = []
+    rows: dict[tuple[str, str], dict] = {}
+    if options.json and options.json.exists():
+        rows = {(row["molecule"], row["functional"]): row for row in json.loads(options.json.read_text())["rows"]}
     for name in options.molecules:
         for xc in options.functionals:
-            rows.append(compare(name, xc, options.repeats, options.threads))
-            show(rows[-1:])
+            rows[name, xc] = compare(name, xc, options.repeats, options.threads)
+            show([rows[name, xc]])
             if options.json:
+                results = {"environment": environment(options.threads), "rows": list(rows.values())}
                 options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text(
-                    json.dumps({"environment": environment(options.threads), "rows": rows}, indent=1)
-                )
+                options.json.write_text(json.dumps(results, indent=1) + "\n")
     print()
-    show(rows)
+    show(list(rows.values()))
 
 
 if __name__ == "__main__":
