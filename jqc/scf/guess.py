@@ -36,8 +36,8 @@ def _named(system: System, guess: str) -> np.ndarray:
 
     if guess not in GUESSES:
         raise InputError(f"unknown initial guess {guess!r}; choose {', '.join(GUESSES)} or a density matrix.")
-    mole = make_mole(system.molecule, system.basis)
     if guess == "core":
-        return np.zeros((mole.nao, mole.nao))
+        return np.zeros((int(system.n_ao),) * 2)
+    mole = make_mole(system.molecule, system.basis)
     make = hf.init_guess_by_minao if guess == "minao" else hf.init_guess_by_atom
     return np.asarray(make(mole))

@@ -5,6 +5,9 @@ import jax.numpy as jnp
 
 from jqc.typing import Array, Float, Int
 
+ABSENT = 1e6
+"""Energy in hartree given to orbitals that do not exist (padding, linear dependencies), so that they stay empty."""
+
 
 def aufbau(mo_energy: Float[Array, "spin mo"], electrons: Int[Array, "spin"]) -> Float[Array, "spin mo"]:
     """One electron in each of the lowest orbitals of a spin; orbitals come in order of energy."""
@@ -30,10 +33,6 @@ def fermi(
     bounds = jnp.min(mo_energy, axis=1) - reach, jnp.max(finite, axis=1) + reach
     low, high = jax.lax.fori_loop(0, 80, halve, bounds)
     return filling(0.5 * (low + high))
-
-
-ABSENT = 1e6
-"""Energy in hartree given to orbitals that do not exist (padding, linear dependencies), so that they stay empty."""
 
 
 def entropy(occupations: Float[Array, "spin mo"]) -> Float[Array, ""]:
