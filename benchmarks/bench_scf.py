@@ -1,7 +1,8 @@
 """Whole SCF jobs, jqc beside PySCF on the same cores: integrals, grid and iterations, with peak memory.
 
 Every job runs in a process of its own, first PySCF, then jqc with an empty compilation cache (cold), jqc with the
-cache that left (cached), and inside that process jqc again on slightly moved atoms (warm, median of several runs).
+cache that left (cached), and inside that process jqc again on slightly moved atoms, each run with the array shapes
+of the one before (warm, median of several runs).
 Both codes get the same geometry, basis, fitting set, grid level and thresholds.
 
     python benchmarks/bench_scf.py --json docs/results/bench_scf.json
@@ -70,12 +71,13 @@ def run_jqc(name: str, xc: str, repeats: int) -> dict:
 
     molecule = jqc.Molecule.from_xyz(MOLECULES / f"{name}.xyz")
     settings = jqc.SCFSettings(energy_tolerance=ENERGY_TOLERANCE, residual_tolerance=RESIDUAL_TOLERANCE)
-    records = []
+    records, shapes = [], None
     for run in range(repeats):
         start = time.perf_counter()
         with stages() as seconds:
             atoms = jqc.Molecule(molecule.numbers, moved(np.asarray(molecule.coords), run))
-            result = jqc.scf(jqc.build_system(atoms, BASIS, AUXILIARY), xc, settings=settings).check()
+            system = jqc.build_system(atoms, BASIS, AUXILIARY, like=shapes)
+            result = jqc.scf(system, xc, settings=settings).check()
         records.append(
             {
                 "seconds": time.perf_counter() - start,
@@ -84,7 +86,8 @@ def run_jqc(name: str, xc: str, repeats: int) -> dict:
                 "stages": {stage: round(value, 4) for stage, value in seconds.items()},
             }
         )
-        del result  # it holds the system, and the next run builds its own
+        shapes = jax.eval_shape(lambda system=system: system)
+        del system, result  # the next run builds its own
     return {"runs": records, "peak_gb": peak_gb()}
 
 

@@ -21,7 +21,7 @@ from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 from jqc.xc.quadrature import xc_energy
 
-AUX_CHUNK = 64
+AUX_CHUNK = 32
 """Fitting functions whose integrals are unpacked at a time."""
 
 

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import FunctionalError, InputError, MoleculeError
+from jqc.process import single_threaded_blas
 from jqc.scf.guess import initial_dm
 from jqc.scf.result import SCFResult
 from jqc.scf.step import SCFSettings, SCFState, iterate, start
-from jqc.system import System, with_range
+from jqc.system import System, keep_orbitals, with_range
+from jqc.system.keep import kept_shapes
 from jqc.system.padding import size_class
 from jqc.timing import stage
 from jqc.typing import Array, Int
@@ -112,17 +114,21 @@ def _spin_axis(system: System, restricted: bool | None) -> int:
 
 
 def _run(functional, starter, system, dm, settings, max_iterations, progress) -> SCFState:
-    """Compile and run the two programs; with a watcher, an iteration at a time."""
+    """Compile the two programs, then evaluate orbitals, then run; with a watcher, an iteration at a time.
+
+    The compiler's memory is free again before the orbitals take theirs, which decides the peak.
+    """
     smeared = settings.temperature is not None
     n_occ = system.n_padded if smeared else min(system.n_padded, size_class(max(1, int(system.electrons[0]))))
-    with stage("compile"):
-        first = _start.lower(starter, system, dm, settings).compile()
-    with stage("scf"):
-        state = first(starter, system, dm, settings)
     limit = jnp.asarray(max_iterations)
     with stage("compile"):
-        program = advance.lower(functional, system, state, settings, limit, n_occ).compile()
-    with stage("scf"):
+        shapes = kept_shapes(system)
+        first = _start.lower(starter, shapes, dm, settings).compile()
+        begun = jax.eval_shape(_start, starter, shapes, dm, settings)
+        program = advance.lower(functional, shapes, begun, settings, limit, n_occ).compile()
+    system = keep_orbitals(system)
+    with stage("scf"), single_threaded_blas():
+        state = first(starter, system, dm, settings)
         if progress is None:
             return jax.block_until_ready(program(functional, system, state, settings, limit))
         for iteration in range(1, max_iterations + 1):

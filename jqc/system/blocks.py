@@ -46,7 +46,7 @@ class BlockGroup:
     active: tuple[Int[Array, "block shell"], ...]
     starts: Int[Array, "block momentum"]
     index: Int[Array, "block row"]
-    orbitals: Float[Array, "block 4 row grid"] | None
+    orbitals: Float[Array, "block row 4 grid"] | None
 
 
 def reaching(grid_blocks: np.ndarray, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> list[np.ndarray]:
@@ -55,21 +55,46 @@ def reaching(grid_blocks: np.ndarray, shells: tuple[Shells, ...], atom_coords: n
     return [distance[:, s.atom] < shell_reach(s, l, CUTOFF) for l, s in enumerate(shells)]
 
 
-def make_groups(grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> tuple[BlockGroup, ...]:
-    """Cut a grid into blocks, screen the shells, and gather blocks with similar orbital counts."""
+@dataclass(frozen=True)
+class GroupShape:
+    """Room that a group has: blocks, orbital rows in each, and reaching shells of each angular momentum."""
+
+    blocks: int
+    rows: int
+    active: tuple[int, ...]
+
+    def joined(self, other: "GroupShape") -> "GroupShape":
+        """Room for what either has room for."""
+        active = tuple(max(pair) for pair in zip(self.active, other.active, strict=True))
+        return GroupShape(max(self.blocks, other.blocks), max(self.rows, other.rows), active)
+
+
+def shape_of(group: BlockGroup) -> GroupShape:
+    """The room of a group at hand."""
+    blocks, rows = group.index.shape
+    return GroupShape(blocks, rows, tuple(active.shape[1] for active in group.active))
+
+
+def make_groups(
+    grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray, like: tuple[GroupShape, ...] = ()
+) -> tuple[BlockGroup, ...]:
+    """Cut a grid into blocks, screen the shells, and gather blocks with similar orbital counts.
+
+    Groups take the shapes of `like`, the last one growing where blocks find no room; without, shapes of their own.
+    """
     blocks = -(-len(grid.weights) // grid.block)
     missing = blocks * grid.block - len(grid.weights)
     # Padding points repeat the last point at weight zero: they reach no shell that it does not.
     coords = np.pad(grid.coords, ((0, missing), (0, 0)), mode="edge").reshape(blocks, grid.block, 3)
     weights = pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
     reach = reaching(coords, shells, atom_coords)
-    counts = np.sum([(2 * l + 1) * mask.sum(1) for l, mask in enumerate(reach)], axis=0)
-    fractions = counts / _orbital_count(shells)
-    return tuple(_gather(members, coords, weights, reach, shells) for members in _similar(fractions))
+    members, shapes = _into_shapes(like, reach, shells) if like else _by_width(reach, shells)
+    return tuple(_gather(m, s, coords, weights, reach, shells) for m, s in zip(members, shapes, strict=True))
 
 
-def _similar(fraction: np.ndarray) -> list[np.ndarray]:
-    """Blocks below each ceiling; a group too small to be worth a program of its own joins the next wider one."""
+def _by_width(reach: list[np.ndarray], shells: tuple[Shells, ...]) -> tuple[list[np.ndarray], list[GroupShape]]:
+    """Blocks below each ceiling, and shapes that hold them; a group too small for a program joins a wider one."""
+    fraction = _row_counts(reach) / _orbital_count(shells)
     groups, waiting = [], np.zeros(0, dtype=int)
     for low, high in zip((-1.0, *CEILINGS[:-1]), CEILINGS, strict=True):
         waiting = np.concatenate([waiting, np.flatnonzero((fraction > low) & (fraction <= high))])
@@ -79,21 +104,67 @@ def _similar(fraction: np.ndarray) -> list[np.ndarray]:
     if waiting.size:
         rest = [groups.pop()] if groups else []
         groups.append(np.concatenate([*rest, waiting]))
-    return groups
+    return groups, [_rounded(_needs(members, reach), shells) for members in groups]
 
 
-def _gather(members, coords, weights, reach, shells) -> BlockGroup:
-    """Arrays of one group, padded to a size class with empty blocks."""
-    length = size_class(members.size)
-    masks = [pad_axis(mask[members], length) for mask in reach]
+def _into_shapes(
+    like: tuple[GroupShape, ...], reach: list[np.ndarray], shells: tuple[Shells, ...]
+) -> tuple[list[np.ndarray], list[GroupShape]]:
+    """Each block into the narrowest group with room for it, the rest into the last one.
+
+    The last group grows where it must, and then gets spare room, so that geometries of a trajectory soon share shapes:
+    counts of blocks fluctuate with their root.
+    """
+    rows = _row_counts(reach)
+    waiting = np.argsort(rows, kind="stable")
+    members = []
+    for shape in like[:-1]:
+        fits = rows[waiting] <= shape.rows
+        for mask, places in zip(reach, shape.active, strict=True):
+            fits &= mask[waiting].sum(1) <= places
+        fits &= np.cumsum(fits) <= shape.blocks
+        members.append(waiting[fits])
+        waiting = waiting[~fits]
+    needs, last = _needs(waiting, reach), like[-1]
+    if last.joined(needs) != last:
+        last = last.joined(_rounded(needs, shells, spare=int(np.ceil(np.sqrt(rows.size) / 2))))
+    return [*members, waiting], [*like[:-1], last]
+
+
+def _row_counts(reach: list[np.ndarray]) -> np.ndarray:
+    """Orbitals that reach each block."""
+    return np.sum([(2 * l + 1) * mask.sum(1) for l, mask in enumerate(reach)], axis=0)
+
+
+def _needs(members: np.ndarray, reach: list[np.ndarray]) -> GroupShape:
+    """The shape that just holds these blocks."""
+    masks = [mask[members] for mask in reach]
+    widest = lambda counts: int(counts.max(initial=0))  # noqa: E731
+    return GroupShape(members.size, widest(_row_counts(masks)), tuple(widest(mask.sum(1)) for mask in masks))
+
+
+def _rounded(needs: GroupShape, shells: tuple[Shells, ...], spare: int = 0) -> GroupShape:
+    """A shape of which few occur; with `spare` blocks also one more step of orbitals and shells."""
+
+    def room(needed: int, total: int) -> int:
+        step = max(1, -(-total // STEPS))
+        return min(total, (-(-needed // step) + (spare > 0)) * step)
+
+    active = [room(n, int((s.offset < s.offset[-1]).sum())) for n, s in zip(needs.active, shells, strict=True)]
+    return GroupShape(size_class(needs.blocks + spare), room(needs.rows, _orbital_count(shells)), tuple(active))
+
+
+def _gather(members, shape: GroupShape, coords, weights, reach, shells) -> BlockGroup:
+    """Arrays of one group, padded to its shape with empty blocks."""
+    masks = [pad_axis(mask[members], shape.blocks) for mask in reach]
     rows = np.cumsum([(2 * l + 1) * mask.sum(1) for l, mask in enumerate(masks)], axis=0)
-    starts = np.concatenate([np.zeros((1, length), int), rows[:-1]]).T
+    starts = np.concatenate([np.zeros((1, shape.blocks), int), rows[:-1]]).T
     return BlockGroup(
-        pad_axis(coords[members], length),  # pyright: ignore[reportArgumentType]
-        pad_axis(weights[members], length),  # pyright: ignore[reportArgumentType]
-        tuple(_active(mask, s) for mask, s in zip(masks, shells, strict=True)),  # pyright: ignore[reportArgumentType]
+        pad_axis(coords[members], shape.blocks),  # pyright: ignore[reportArgumentType]
+        pad_axis(weights[members], shape.blocks),  # pyright: ignore[reportArgumentType]
+        tuple(_active(mask, places) for mask, places in zip(masks, shape.active, strict=True)),  # pyright: ignore[reportArgumentType]
         starts.astype(np.int32),  # pyright: ignore[reportArgumentType]
-        _orbitals_behind(masks, shells, _room(int(rows[-1].max()), _orbital_count(shells))),  # pyright: ignore[reportArgumentType]
+        _orbitals_behind(masks, shells, shape.rows),  # pyright: ignore[reportArgumentType]
         None,
     )
 
@@ -103,15 +174,8 @@ def _orbital_count(shells: tuple[Shells, ...]) -> int:
     return sum((2 * l + 1) * int((s.offset < s.offset[-1]).sum()) for l, s in enumerate(shells))
 
 
-def _room(needed: int, total: int) -> int:
-    """Places to make for `needed` of `total` things: the next step, but no more than all."""
-    step = max(1, -(-total // STEPS))
-    return min(total, -(-needed // step) * step)
-
-
-def _active(mask: np.ndarray, shells: Shells) -> np.ndarray:
+def _active(mask: np.ndarray, places: int) -> np.ndarray:
     """Reaching shells of each block, listed first; the other places hold the empty shell."""
-    places = _room(int(mask.sum(1).max()), int((shells.offset < shells.offset[-1]).sum()))
     order = np.argsort(~mask, axis=1, kind="stable")[:, :places]
     return np.where(np.take_along_axis(mask, order, axis=1), order, mask.shape[1] - 1).astype(np.int32)
 
@@ -130,31 +194,18 @@ def _orbitals_behind(masks: list[np.ndarray], shells: tuple[Shells, ...], places
 
 def block_orbitals(
     shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], block: BlockGroup, gradient: bool
-) -> Float[Array, "component active grid"]:
+) -> Float[Array, "row component grid"]:
     """φ (and ∇φ) of one block, from memory where they were kept."""
     if block.orbitals is not None:
-        return block.orbitals if gradient else block.orbitals[:1]
+        return block.orbitals if gradient else block.orbitals[:, :1]
     parts = [
         gto.evaluate_shells(s.take(active), l, atom_coords, block.coords, gradient)
         for l, (s, active) in enumerate(zip(shells, block.active, strict=True))
     ]
     # Each part ends in zero rows for its empty shells, and the next one is written over them.
     places = block.index.shape[0]
-    space = max(places, sum(part.shape[1] for part in parts))
-    rows = jnp.zeros((parts[0].shape[0], space, block.coords.shape[0]), parts[0].dtype)
+    space = max(places, sum(part.shape[0] for part in parts))
+    rows = jnp.zeros((space, *parts[0].shape[1:]), parts[0].dtype)
     for part, start in zip(parts, block.starts, strict=True):
-        rows = jax.lax.dynamic_update_slice_in_dim(rows, part, start, axis=1)
-    return rows[:, :places]
-
-
-@jax.jit
-def evaluate_group(
-    shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], group: BlockGroup
-) -> Float[Array, "block 4 row grid"]:
-    """φ and ∇φ of every block of a group."""
-    return jax.lax.map(lambda block: block_orbitals(shells, atom_coords, block, True), group)
-
-
-def orbital_bytes(group: BlockGroup) -> int:
-    """Memory that the orbitals of a group take."""
-    return 4 * group.index.shape[1] * group.weights.size * 8
+        rows = jax.lax.dynamic_update_slice_in_dim(rows, part, start, axis=0)
+    return rows[:places]

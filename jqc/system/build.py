@@ -1,6 +1,5 @@
 """From a molecule to a `System`: everything that the energy needs at one geometry, computed on the host once."""
 
-import os
 from dataclasses import dataclass, field, replace
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 
 from jqc.errors import InputError, PrecisionError
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
-from jqc.system.blocks import BlockGroup, evaluate_group, make_groups, orbital_bytes
+from jqc.system.blocks import BlockGroup, GroupShape, make_groups, shape_of
 from jqc.system.grid import molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron, repulsion_factor
@@ -17,9 +16,6 @@ from jqc.system.molecule import Molecule
 from jqc.system.padding import pad_axis, size_class
 from jqc.timing import stage
 from jqc.typing import Array, Float, Int
-
-ORBITAL_BUDGET = 3 << 30
-"""Bytes of orbital values on the grid that are kept at most; beyond it they are evaluated again in every pass."""
 
 
 @jax.tree_util.register_dataclass
@@ -55,6 +51,11 @@ class System:
         return self.overlap.shape[0]
 
     @property
+    def n_factor(self) -> int:
+        """Fitting functions (or Cholesky vectors) with padding."""
+        return self.repulsion[0.0].shape[0]
+
+    @property
     def molecule(self) -> Molecule:
         """The molecule without padding."""
         numbers = np.asarray(self.numbers)
@@ -70,8 +71,9 @@ def build_system(
     aux_basis: str | None = None,
     coulomb: str = "df",
     grid_level: int = 3,
+    like: System | None = None,
 ) -> System:
-    """Integrals, quadrature and orbital values of a molecule, through libcint on the host.
+    """Integrals and quadrature of a molecule, through libcint on the host.
 
     Parameters
     ----------
@@ -85,6 +87,10 @@ def build_system(
         "df" for density fitting, "exact" for four-centre integrals.
     grid_level
         PySCF's grid level, 0 (coarse) to 9 (fine).
+    like
+        A system of the same molecule at another geometry, or of one of the same size: array shapes are kept where
+        they suffice, so that programs compiled for it serve again. Its shapes alone, `jax.eval_shape(lambda: like)`,
+        do as well and hold no memory.
 
     Raises
     ------
@@ -103,11 +109,11 @@ def build_system(
         auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
         matrices = one_electron(mole)
         n_padded = size_class(mole.nao)
-        factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), n_padded)
+        rows, shapes = _pattern(like, n_padded)
+        factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), n_padded, rows)
     with stage("grid"):
         shells = make_shells(mole, n_padded)
-        groups = make_groups(molecular_grid(mole, grid_level), shells, mole.atom_coords())
-        groups = keep_orbitals(shells, mole.atom_coords(), groups)
+        groups = make_groups(molecular_grid(mole, grid_level), shells, mole.atom_coords(), shapes)
     return _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb)
 
 
@@ -123,26 +129,11 @@ def _check_options(coulomb: str, grid_level: int) -> None:
         raise InputError(f"grid level {grid_level!r} does not exist; choose 0 (coarse) to 9 (fine).")
 
 
-def orbital_budget() -> int:
-    """Bytes that kept orbitals may take: a sixth of the machine's memory, `ORBITAL_BUDGET` at most."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 6 * ORBITAL_BUDGET
-    return min(ORBITAL_BUDGET, memory // 6)
-
-
-def keep_orbitals(
-    shells: tuple[Shells, ...], atom_coords: np.ndarray, groups: tuple[BlockGroup, ...]
-) -> tuple[BlockGroup, ...]:
-    """Evaluate and keep orbitals, group by group (narrow ones first), as long as the budget lasts."""
-    kept, budget = [], orbital_budget()
-    for group in groups:
-        budget -= orbital_bytes(group)
-        if budget >= 0:
-            arguments = (shells, pad_axis(atom_coords, size_class(len(atom_coords))), group)
-            with stage("compile"):
-                program = evaluate_group.lower(*arguments).compile()
-            group = replace(group, orbitals=program(*arguments).block_until_ready())
-        kept.append(group)
-    return tuple(kept)
+def _pattern(like: System | None, n_padded: int) -> tuple[int, tuple[GroupShape, ...]]:
+    """Rows of the two-electron factor and shapes of the groups to keep; none of a system of another size."""
+    if like is None or like.n_padded != n_padded:
+        return 0, ()
+    return like.n_factor, tuple(map(shape_of, like.groups))
 
 
 def _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb) -> System:
@@ -174,9 +165,9 @@ def _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name,
     )
 
 
-def pad_factor(factor: np.ndarray, n_padded: int) -> Float[Array, "aux pair"]:
-    """Pad a packed factor; rows of the lower triangle come first, so padded pairs are the last ones."""
-    padded = np.zeros((size_class(factor.shape[0]), n_padded * (n_padded + 1) // 2))
+def pad_factor(factor: np.ndarray, n_padded: int, length: int = 0) -> Float[Array, "aux pair"]:
+    """Pad a packed factor to `length` rows or more; the lower triangle's rows come first, so padded pairs come last."""
+    padded = np.zeros((max(length, size_class(factor.shape[0])), n_padded * (n_padded + 1) // 2))
     padded[: factor.shape[0], : factor.shape[1]] = factor
     return jnp.asarray(padded)
 

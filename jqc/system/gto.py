@@ -94,7 +94,7 @@ def evaluate_shells(
     atom_coords: Float[Array, "atom 3"],
     points: Float[Array, "grid 3"],
     gradient: bool,
-) -> Float[Array, "component active grid"]:
+) -> Float[Array, "row component grid"]:
     """Orbitals of one angular momentum on points; rows run over shells, then m, as PySCF's do."""
     centers = atom_coords[shells.atom]
     x, y, z = (points[None, :, i] - centers[:, None, i] for i in range(3))
@@ -106,7 +106,7 @@ def evaluate_shells(
         angular, slopes = _harmonics_and_gradients(l, r)
         components = [angular * radial[0][:, None]]
         components += [angular * (r[i] * radial[1])[:, None] + slopes[i] * radial[0][:, None] for i in range(3)]
-    return jnp.stack([c.reshape(-1, points.shape[0]) for c in components])
+    return jnp.stack(components, axis=2).reshape(-1, len(components), points.shape[0])
 
 
 def evaluate(
@@ -114,7 +114,7 @@ def evaluate(
     atom_coords: Float[Array, "atom 3"],
     points: Float[Array, "grid 3"],
     gradient: bool = True,
-) -> Float[Array, "component active grid"]:
+) -> Float[Array, "row component grid"]:
     """All shells (indexed by angular momentum) on points: φ alone, or φ, ∂_xφ, ∂_yφ, ∂_zφ, in bohr^(−3/2 …)."""
     rows = [evaluate_shells(s, l, atom_coords, points, gradient) for l, s in enumerate(shells)]
-    return jnp.concatenate(rows, axis=1)
+    return jnp.concatenate(rows)

@@ -47,6 +47,8 @@ class Functional(Protocol):
 
     `ingredients` says which features it reads; `exchange` lists the exact exchange that goes with it as pairs
     (ω, coefficient): ω = 0 is the full 1/r, ω > 0 the long-range erf(ωr)/r, ω < 0 the short-range erfc(|ω|r)/r.
+    A `local` functional's energy is a sum over points, so that the SCF may hand them over in pieces; any other one
+    sees the whole density at once.
     """
 
     @property
@@ -54,6 +56,9 @@ class Functional(Protocol):
 
     @property
     def exchange(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
+
+    @property
+    def local(self) -> bool: ...  # noqa: D102
 
     def energy(self, density: Density, quadrature: Quadrature) -> Float[Array, ""]:
         """Semi-local (or learned, non-local) exchange-correlation energy in hartree."""

@@ -74,6 +74,11 @@ class Semilocal:
         """The most that any of the components reads."""
         return _RANK[max((_RANK.index(COMPONENTS[name][1]) for name, _ in self.terms), default=0)]
 
+    @property
+    def local(self) -> bool:
+        """Every component is an integral over points."""
+        return True
+
     def energy_density(self, density: Density) -> Float[Array, "*grid"]:
         """Exchange-correlation energy per volume at every point, in hartree/bohr³, without exact exchange."""
         parts = [coefficient * COMPONENTS[name][0](density) for name, coefficient in self.terms]

@@ -135,10 +135,8 @@ def moved(turn: np.ndarray, shift=(0.0, 0.0, 0.0)):
 
 
 def with_carried_grid(turn: np.ndarray, shift: np.ndarray):
-    """The moved molecule with the points of the unmoved one moved along, orbitals evaluated anew."""
-    carried = tuple(
-        replace(group, coords=group.coords @ turn.T + shift, orbitals=None) for group in solution("water").system.groups
-    )
+    """The moved molecule with the points of the unmoved one moved along."""
+    carried = tuple(replace(group, coords=group.coords @ turn.T + shift) for group in solution("water").system.groups)
     return replace(jqc.build_system(moved(turn, shift)), groups=carried)
 
 

@@ -39,12 +39,12 @@ def points(count: int = 60) -> jax.Array:
 
 
 def in_order(shells, rows):
-    """Rows of `evaluate` (by angular momentum, then shell, then m) in the order of PySCF's orbitals."""
+    """Rows of `evaluate` (by angular momentum, then shell, then m) as (component, ao, grid), ordered as in PySCF."""
     index = np.concatenate(
         [(np.asarray(s.offset)[:, None] + np.arange(2 * l + 1)).reshape(-1) for l, s in enumerate(shells)]
     )
     n_ao = max(np.asarray(s.offset).max() for s in shells)
-    return jnp.zeros((rows.shape[0], n_ao + 9, rows.shape[2])).at[:, index].set(rows)[:, :n_ao]
+    return jnp.swapaxes(jnp.zeros((n_ao + 9, *rows.shape[1:])).at[index].set(rows)[:n_ao], 0, 1)
 
 
 def nuclei(basis: str = "cc-pvqz") -> jax.Array:

@@ -1,6 +1,5 @@
 """Density features on the grid: against PySCF, from either form of a density, and the transpose of the map."""
 
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -10,9 +9,11 @@ import numpy as np
 import pytest
 from pyscf.dft import numint
 
-from jqc.system import Molecule, build_system
+from jqc.system import Molecule, build_system, keep_orbitals
 from jqc.system.basis import make_mole
-from jqc.xc.quadrature import features, quadrature, spin_resolved
+from jqc.xc import functional
+from jqc.xc import quadrature as quadrature_module
+from jqc.xc.quadrature import features, quadrature, spin_resolved, xc_energy
 
 MOLECULES = Path(__file__).parents[2] / "examples/molecules"
 
@@ -31,8 +32,8 @@ def system():
 
 
 @cache
-def evaluated_on_the_fly():
-    return replace(system(), groups=tuple(replace(group, orbitals=None) for group in system().groups))
+def kept():
+    return keep_orbitals(system())
 
 
 @cache
@@ -81,10 +82,10 @@ def test_occupied_orbitals_give_the_same_value(ingredients):
 
 
 @pytest.mark.parametrize("ingredients", INGREDIENTS)
-def test_orbitals_need_not_be_kept(ingredients):
-    kept = computed(system(), density_matrix(1), ingredients)
-    again = computed(evaluated_on_the_fly(), density_matrix(1), ingredients)
-    np.testing.assert_allclose(again, kept, rtol=ROUNDING, atol=ROUNDING)
+def test_kept_orbitals_change_nothing(ingredients):
+    on_the_fly = computed(system(), density_matrix(1), ingredients)
+    from_memory = computed(kept(), density_matrix(1), ingredients)
+    np.testing.assert_allclose(from_memory, on_the_fly, rtol=ROUNDING, atol=ROUNDING)
 
 
 def symmetric(seed: int, n_spins: int) -> np.ndarray:
@@ -95,7 +96,7 @@ def symmetric(seed: int, n_spins: int) -> np.ndarray:
 @partial(jax.jit, static_argnames=("ingredients", "hinted", "on_the_fly"))
 def forward_and_transpose(x, y, ingredients, hinted, on_the_fly):
     """L x, and Lᵀ y at a density (which a linear map does not depend on)."""
-    held = evaluated_on_the_fly() if on_the_fly else system()
+    held = system() if on_the_fly else kept()
     hint = jnp.asarray(occupied(2)) if hinted else None
     value = lambda dm: features(held, dm, ingredients, hint)  # noqa: E731
     at = jnp.asarray(density_matrix(2))
@@ -160,3 +161,31 @@ def test_quadrature_counts_electrons_of_a_density_matrix():
     u = computed(system(), density_matrix(1), "rho")
     count = float(jnp.sum(u[0, 0] * quadrature(system()).weights))
     assert count == pytest.approx(float(np.sum(density_matrix(1) * system().overlap)), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pbe", "r2scan"])
+def test_pieces_of_the_grid_add_up(monkeypatch, name):
+    """Energy and potential of a local functional do not depend on how the grid is cut; 999 divides no grid."""
+    dm = jnp.asarray(density_matrix(2))
+    slope = jax.value_and_grad(lambda dm: xc_energy(functional(name), kept(), dm)[0])
+    whole, potential = jax.jit(slope)(dm)
+    monkeypatch.setattr(quadrature_module, "PIECE", 999)
+    added, again = jax.jit(lambda dm: slope(dm))(dm)
+    assert float(added) == pytest.approx(float(whole), rel=ROUNDING)
+    np.testing.assert_allclose(again, potential, rtol=0, atol=ROUNDING * float(jnp.abs(potential).max()))
+
+
+def test_a_functional_of_the_whole_density_sees_it_at_once(monkeypatch):
+    """The square of the electron number is no sum over pieces."""
+
+    class Square:
+        ingredients = "rho"
+        exchange = ()
+        local = False
+
+        def energy(self, density, grid):
+            return jnp.sum(density.rho * grid.weights) ** 2
+
+    monkeypatch.setattr(quadrature_module, "PIECE", 999)
+    energy, electrons = xc_energy(Square(), kept(), jnp.asarray(density_matrix(2)))
+    assert float(energy) == pytest.approx(float(electrons) ** 2, rel=ROUNDING)

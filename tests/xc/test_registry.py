@@ -165,6 +165,7 @@ def test_a_functional_that_is_no_closed_form_stands_alone(monkeypatch):
     class Constant:
         ingredients = "none"
         exchange = ()
+        local = False
 
         def energy(self, density, quadrature):
             return 0.0

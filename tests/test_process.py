@@ -1,0 +1,41 @@
+"""Threads and memory that the process shares with others."""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from jqc.process import release_freed_memory, single_threaded_blas
+
+
+def blas_threads() -> list[int]:
+    np.linalg.eigh(np.eye(3))
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_one_blas_thread_inside_and_as_before_outside():
+    before = blas_threads()
+    with single_threaded_blas():
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_threads_come_back_after_an_error():
+    before = blas_threads()
+    with pytest.raises(ZeroDivisionError), single_threaded_blas():
+        raise ZeroDivisionError
+    assert blas_threads() == before
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as pages:
+        return int(pages.read().split()[1]) * 4096
+
+
+def test_freed_memory_goes_back():
+    pieces = [bytearray(60_000) for _ in range(2_000)]
+    keep = pieces[-1]  # at the top of the heap, so that the C library cannot shrink it by itself
+    del pieces
+    before = resident()
+    release_freed_memory()
+    assert before - resident() > 50_000_000
+    assert len(keep) == 60_000
