@@ -96,18 +96,30 @@ def b88(density: Density) -> Float[Array, "*grid"]:
     return enhanced_exchange(b88_enhancement, density)
 
 
+def pbe_per_particle(
+    rho: Float[Array, "*grid"],
+    sigma: Float[Array, "*grid"],
+    gas: Float[Array, "*grid"],
+    factor: Float[Array, "*grid"] | float,
+    beta: float = PBE_BETA,
+) -> Float[Array, "*grid"]:
+    """ε_c of PBE from that of the homogeneous gas and φ(ζ); PBE 1996, eqs. 3, 7, 8.
+
+    ε + γφ³ ln[1 + w(1 − 1/(1 + u + u²))] with w = exp(−ε/γφ³) − 1, u = At² = βt²/γw. The two terms cancel at
+    large t, so they are one logarithm: γφ³ ln[1 + (exp(ε/γφ³) − 1)/(1 + u + u²)].
+    """
+    scale = PBE_GAMMA * factor * factor * factor
+    t2 = reduced_gradient_squared(rho, sigma) / (16 * 2 ** (2 / 3) * factor * factor * wigner_seitz(rho))
+    decay = jnp.expm1(gas / scale)
+    u = (-beta / PBE_GAMMA) * t2 * (1 + decay) / decay
+    return scale * jnp.log1p(decay / (1 + u + u * u))
+
+
 def _pbe_correlation(density: Density, beta: float) -> Float[Array, "*grid"]:
-    """ρ(ε_c + H) with H = γφ³ ln[1 + (β/γ) t²(1 + At²)/(1 + At² + A²t⁴)]; PBE 1996, eqs. 3, 7, 8."""
+    """ρ ε_c for the value of β that sets the gradient's weight."""
     spin = spins(density)
-    epsilon = pw92_per_particle(spin)
-    scale = phi(spin)
-    cube = scale * scale * scale
-    x2 = reduced_gradient_squared(spin.rho, spin.sigma)
-    t2 = x2 / (16 * 2 ** (2 / 3) * scale * scale * wigner_seitz(spin.rho))
-    at2 = t2 * (beta / PBE_GAMMA) / jnp.expm1(-epsilon / (PBE_GAMMA * cube))
-    inner = 1 + at2
-    gradient = PBE_GAMMA * cube * jnp.log1p((beta / PBE_GAMMA) * t2 * inner / (inner + at2 * at2))
-    return jnp.where(spin.here, spin.rho * (epsilon + gradient), 0.0)
+    epsilon = pbe_per_particle(spin.rho, spin.sigma, pw92_per_particle(spin), phi(spin), beta)
+    return jnp.where(spin.here, spin.rho * epsilon, 0.0)
 
 
 def pbe_c(density: Density) -> Float[Array, "*grid"]:

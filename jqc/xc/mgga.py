@@ -24,9 +24,8 @@ from jqc.xc.features import (
     spin_scaled,
     spins,
     total,
-    wigner_seitz,
 )
-from jqc.xc.gga import PBE_BETA, PBE_GAMMA, PBE_KAPPA
+from jqc.xc.gga import PBE_KAPPA, pbe_per_particle
 from jqc.xc.lda import pw92_ferromagnetic, pw92_per_particle
 
 _Z_BOUND = 1 + 1e-10
@@ -88,24 +87,6 @@ def tpss_x(density: Density) -> Float[Array, "*grid"]:
     return spin_scaled(closed_shell, density)
 
 
-def _pbe_per_particle(
-    rho: Float[Array, "*grid"],
-    sigma: Float[Array, "*grid"],
-    gas: Float[Array, "*grid"],
-    factor: Float[Array, "*grid"] | float,
-) -> Float[Array, "*grid"]:
-    """ε_c of PBE from that of the homogeneous gas and φ(ζ); PBE 1996, eqs. 3, 7, 8.
-
-    ε + γφ³ ln[1 + w(1 − 1/(1 + u + u²))] with w = exp(−ε/γφ³) − 1, u = At² = βt²/γw. The two terms cancel at
-    large t, so they are one logarithm: γφ³ ln[1 + (exp(ε/γφ³) − 1)/(1 + u + u²)].
-    """
-    scale = PBE_GAMMA * factor * factor * factor
-    t2 = reduced_gradient_squared(rho, sigma) / (16 * 2 ** (2 / 3) * factor * factor * wigner_seitz(rho))
-    decay = jnp.expm1(gas / scale)
-    u = (-PBE_BETA / PBE_GAMMA) * t2 * (1 + decay) / decay
-    return scale * jnp.log1p(decay / (1 + u + u * u))
-
-
 _C0 = (0.53, 0.87, 0.50, 2.26)
 _D = 2.8
 
@@ -131,7 +112,7 @@ def _parallel(density: Density, epsilon: Float[Array, "*grid"]) -> Float[Array, 
     factor = 0.5 * (2 ** (2 / 3) + float(jnp.finfo(epsilon.dtype).eps) ** (2 / 3))
 
     def same_spin(rho, sigma, tau):
-        alone = _pbe_per_particle(rho, sigma, pw92_ferromagnetic(rho), factor)
+        alone = pbe_per_particle(rho, sigma, pw92_ferromagnetic(rho), factor)
         return rho * jnp.maximum(alone, epsilon)
 
     return total(per_spin(same_spin, density.rho[s], density.sigma[2 * s], density.tau[s]) for s in (0, 1))
@@ -145,7 +126,7 @@ def tpss_c(density: Density) -> Float[Array, "*grid"]:
     doi:10.1103/PhysRevLett.91.146401.
     """
     spin = spins(density)
-    epsilon = _pbe_per_particle(spin.rho, spin.sigma, pw92_per_particle(spin), phi(spin))
+    epsilon = pbe_per_particle(spin.rho, spin.sigma, pw92_per_particle(spin), phi(spin))
     tau = jnp.where(spin.here, density.tau[0] + density.tau[1], 1.0)
     z = iso_orbital(spin.rho, spin.sigma, tau)
     z2 = z * z
