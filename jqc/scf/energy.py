@@ -19,7 +19,7 @@ from jqc.numerics import pack, unpack, with_shortcut
 from jqc.system import System
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
-from jqc.xc.quadrature import xc_energy
+from jqc.xc.quadrature import Features, electron_number, features, read_by, xc_energy
 
 AUX_CHUNK = 32
 """Fitting functions whose integrals are unpacked at a time."""
@@ -92,6 +92,18 @@ exchange_matrix = with_shortcut(_exchange_from_dm, _exchange_from_occupied)
 """K[D] of one spin as `exchange_matrix(occupied or None, dm, factor)`; linear in D."""
 
 
+def exchange_of_pair(
+    left: Float[Array, "ao occ"], right: Float[Array, "ao occ"], factor: Float[Array, "aux pair"]
+) -> Float[Array, "ao ao"]:
+    """K[A Bᵀ + B Aᵀ] of two factors A, B."""
+
+    def contribution(b):
+        return jnp.einsum("lmi,lni->mn", b @ left, b @ right)
+
+    half = _over_chunks(factor, left.shape[0], contribution)
+    return half + half.T
+
+
 @jax.custom_jvp
 def exchange_energy(
     occupied: Float[Array, "ao occ"] | None, dm: Float[Array, "ao ao"], factor: Float[Array, "aux pair"]
@@ -122,6 +134,16 @@ def energy_parts(
     occupied: Float[Array, "spin ao occ"] | None = None,
 ) -> EnergyParts:
     """Every term of E[D] for padded density matrices with a spin axis."""
+    return parts_and_features(functional, system, dm, occupied)[0]
+
+
+def parts_and_features(
+    functional: Functional,
+    system: System,
+    dm: Float[Array, "spin ao ao"],
+    occupied: Float[Array, "spin ao occ"] | None = None,
+) -> tuple[EnergyParts, Features]:
+    """Every term of E[D], and the density features that its kernel is evaluated at."""
     total = dm.sum(0)
     exchange = jnp.zeros((), dm.dtype)
     for omega, coefficient in functional.exchange:
@@ -129,16 +151,17 @@ def energy_parts(
             hint = None if occupied is None else occupied[s]
             spin_energy = exchange_energy(hint, dm[s], range_factor(system, omega))
             exchange -= coefficient * dm.shape[0] / 2 * spin_energy
-    xc, electrons = xc_energy(functional, system, dm, occupied)
-    return EnergyParts(
+    u = features(system, dm, read_by(functional), occupied)
+    parts = EnergyParts(
         kinetic=jnp.sum(system.kinetic * total),
         nuclear_attraction=jnp.sum(system.attraction * total),
         coulomb=coulomb_energy(system.repulsion[0.0], total),
         exact_exchange=exchange,
-        exchange_correlation=xc,
+        exchange_correlation=xc_energy(functional, system, u),
         nuclear_repulsion=system.nuclear_repulsion,
-        n_electrons_quadrature=electrons,
+        n_electrons_quadrature=electron_number(system, u),
     )
+    return parts, u
 
 
 def range_factor(system: System, omega: float) -> Float[Array, "aux pair"]:

@@ -123,6 +123,24 @@ def quadrature(system: System) -> Quadrature:
     )
 
 
+def read_by(functional: Functional) -> Ingredients:
+    """Features to compute for a functional; the density itself always, since electrons are counted with it."""
+    return "rho" if functional.ingredients == "none" else functional.ingredients
+
+
+def xc_energy(functional: Functional, system: System, u: Features) -> Float[Array, ""]:
+    """Exchange-correlation energy (without exact exchange) of density features."""
+    grid = quadrature(system)
+    if functional.local and grid.weights.size > PIECE:
+        return _energy_in_pieces(functional, u, grid)
+    return functional.energy(spin_resolved(u), grid)
+
+
+def electron_number(system: System, u: Features) -> Float[Array, ""]:
+    """Electrons that the quadrature counts."""
+    return jnp.sum(u[:, 0] * quadrature(system).weights)
+
+
 def _energy_in_pieces(functional: Functional, u: Features, grid: Quadrature) -> Float[Array, ""]:
     """E_xc of a local functional as a sum over equal pieces of the grid, whose temporaries share their memory."""
     points = grid.weights.size
@@ -141,22 +159,3 @@ def _energy_in_pieces(functional: Functional, u: Features, grid: Quadrature) -> 
         return functional.energy(spin_resolved(u), Quadrature(coords, weights, grid.atom_coords))
 
     return jnp.sum(jax.lax.map(energy, (cut(u, 2), cut(grid.coords, 0), cut(grid.weights, 0))))
-
-
-def xc_energy(
-    functional: Functional,
-    system: System,
-    dm: Float[Array, "spin ao ao"],
-    occupied: Float[Array, "spin ao occ"] | None = None,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Exchange-correlation energy (without exact exchange) and the number of electrons the grid counts."""
-    ingredients = functional.ingredients
-    grid = quadrature(system)
-    if ingredients == "none":
-        ingredients = "rho"
-    u = features(system, dm, ingredients, occupied)
-    if functional.local and grid.weights.size > PIECE:
-        xc = _energy_in_pieces(functional, u, grid)
-    else:
-        xc = functional.energy(spin_resolved(u), grid)
-    return xc, jnp.sum(u[:, 0] * grid.weights)
