@@ -3,6 +3,7 @@
 import numpy as np
 
 from jqc.errors import InputError
+from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import make_mole
 from jqc.system.padding import pad_axis
@@ -11,14 +12,20 @@ GUESSES = ("minao", "atom", "core")
 """Superposed minimal-basis atoms, superposed atomic SCF densities, bare nuclei."""
 
 
-def initial_dm(system: System, guess: str | np.ndarray, n_spins: int) -> np.ndarray:
-    """Padded density matrices (spin, ao, ao) to start from; a named guess or a given density matrix.
+def initial_dm(system: System, guess: str | np.ndarray | SCFResult, n_spins: int) -> np.ndarray:
+    """Padded density matrices (spin, ao, ao) to start from.
+
+    A named guess, a given density matrix, or the result of another geometry, whose occupied orbitals are made
+    orthonormal here.
 
     Raises:
         InputError: an unknown name, or a density matrix of the wrong shape.
     """
     n_ao = int(system.n_ao)
-    dm = _named(system, guess) if isinstance(guess, str) else np.asarray(guess, dtype=float)
+    if isinstance(guess, str):
+        dm = _named(system, guess)
+    else:
+        dm = _carried_over(system, guess) if isinstance(guess, SCFResult) else np.asarray(guess, dtype=float)
     if dm.shape not in ((n_ao, n_ao), (2, n_ao, n_ao)):
         raise InputError(
             f"the density matrix to start from has shape {dm.shape}; this system needs {(n_ao, n_ao)} or "
@@ -29,6 +36,25 @@ def initial_dm(system: System, guess: str | np.ndarray, n_spins: int) -> np.ndar
     else:
         spins = dm if dm.ndim == 3 else np.stack([dm, dm]) * 0.5
     return pad_axis(pad_axis(spins, system.n_padded, -1), system.n_padded, -2)
+
+
+def _carried_over(system: System, result: SCFResult) -> np.ndarray:
+    """Density of another geometry's orbitals, made orthonormal in the overlap of this one."""
+    n_ao = int(system.n_ao)
+    if result.dm.shape[-1] != n_ao:
+        return np.asarray(result.dm)
+    overlap = np.asarray(system.overlap)[:n_ao, :n_ao]
+    coefficients = np.asarray(result.mo_coeff).reshape(-1, n_ao, result.mo_coeff.shape[-1])
+    filling = np.asarray(result.occupations).reshape(len(coefficients), -1)
+    dms = []
+    for orbitals, filled in zip(coefficients, filling, strict=True):
+        held = filled > 1e-12
+        a = orbitals[:, held]
+        # Löwdin's orthonormal orbitals are the nearest ones, so that fractional occupations keep their meaning.
+        values, vectors = np.linalg.eigh(a.T @ overlap @ a)
+        nearest = a @ (vectors / np.sqrt(values)) @ vectors.T
+        dms.append((nearest * filled[held]) @ nearest.T)
+    return np.stack(dms) if result.dm.ndim == 3 else dms[0]
 
 
 def _named(system: System, guess: str) -> np.ndarray:

@@ -1,55 +1,34 @@
-"""`scf`: from a system and a functional to a converged density.
+"""`scf`: from a system and a functional to a converged density."""
 
-One compiled program advances the state until it has converged or reached an iteration number that is an argument,
-so that the same program runs to the end in one call, or iteration by iteration for a caller who watches.
-"""
-
-from collections.abc import Callable
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import FunctionalError, InputError, MoleculeError
-from jqc.process import single_threaded_blas
+from jqc.scf.drive import MINIMISERS, Progress, run_diis, run_minimiser, run_start
 from jqc.scf.guess import initial_dm
 from jqc.scf.result import SCFResult
-from jqc.scf.step import SCFSettings, SCFState, iterate, start
-from jqc.system import System, keep_orbitals, with_range
-from jqc.system.keep import kept_shapes
+from jqc.scf.step import SCFSettings, SCFState
+from jqc.system import System, with_range
 from jqc.system.padding import size_class
-from jqc.timing import stage
-from jqc.typing import Array, Int
 from jqc.xc import functional as named_functional
 from jqc.xc.base import Functional
-
-Progress = Callable[[int, float, float, float], None]
-"""Called after an iteration with its number, the energy, the energy's change and the residual."""
 
 STARTER = "slater"
 """Functional whose potential a named guess meets first."""
 
-_start = jax.jit(start)
+SOLVERS = ("auto", "diis", *MINIMISERS)
+"""`auto` is DIIS, and Newton where that stalls."""
 
-
-@partial(jax.jit, static_argnames="n_occ", donate_argnames="state")
-def advance(
-    functional: Functional, system: System, state: SCFState, settings: SCFSettings, limit: Int[Array, ""], n_occ: int
-) -> SCFState:
-    """Iterate until converged or until `limit` iterations in all."""
-
-    def going(state):
-        return ~state.converged & (state.iteration < limit) & jnp.isfinite(state.energy)
-
-    return jax.lax.while_loop(going, lambda state: iterate(functional, system, state, settings, n_occ), state)
+PATIENCE = 15
+"""Iterations without halving the residual after which DIIS counts as stalled."""
 
 
 def scf(
     system: System,
     functional: str | Functional = "pbe",
-    guess: str | np.ndarray = "minao",
+    guess: str | np.ndarray | SCFResult = "minao",
     *,
+    solver: str = "auto",
     restricted: bool | None = None,
     max_iterations: int = 100,
     settings: SCFSettings = SCFSettings(),  # noqa: B008 - frozen
@@ -64,11 +43,13 @@ def scf(
     functional
         A name such as "pbe", "b3lyp", "0.5*hf + 0.5*slater, lyp", or any `Functional`.
     guess
-        "minao", "atom", "core", or a density matrix.
+        "minao", "atom", "core", a density matrix, or the result of another geometry.
+    solver
+        "auto", "diis", "newton" (trust-region Newton), or "direct" (minimisation with L-BFGS); see `SOLVERS`.
     restricted
         One set of orbitals for both spins; by default where no electron is unpaired.
     max_iterations
-        Fock builds after the first.
+        Iterations of all solvers together.
     settings
         Thresholds and convergence aids.
     progress
@@ -77,7 +58,8 @@ def scf(
     Raises
     ------
     InputError
-        An unknown functional or guess, or a restricted calculation of unpaired electrons.
+        An unknown functional, guess or solver, a restricted calculation of unpaired electrons, or smearing with a
+        solver that needs whole occupations.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import jqc
@@ -92,14 +74,23 @@ def scf(
         raise FunctionalError(f"received {functional!r} as a functional; pass a name or a jqc.xc.Functional.")
     if max_iterations < 1:
         raise InputError(f"max_iterations is {max_iterations}; it must be at least 1.")
+    _check_solver(solver, settings)
     n_spins = _spin_axis(system, restricted)
     dm = jnp.asarray(initial_dm(system, guess, n_spins))
     system = with_range(system, tuple(omega for omega, _ in functional.exchange))
     # Superposed atoms are too rough for more than a local potential, which is cheap to compile and to evaluate; a
     # density handed over may be nearly converged and meets its own functional.
-    starter = named_functional(STARTER) if isinstance(guess, str) else functional
-    state = _run(functional, starter, system, dm, settings, max_iterations, progress)
+    named = isinstance(guess, str)
+    starter = named_functional(STARTER) if named else functional
+    state = _solve(functional, starter, system, dm, settings, solver, max_iterations, progress, named)
     return SCFResult.from_state(functional, system, state)
+
+
+def _check_solver(solver: str, settings: SCFSettings) -> None:
+    if solver not in SOLVERS:
+        raise InputError(f"unknown solver {solver!r}; choose {', '.join(SOLVERS)}.")
+    if solver in MINIMISERS and settings.temperature is not None:
+        raise InputError(f"solver {solver!r} needs whole occupations; leave out temperature or use 'diis'.")
 
 
 def _spin_axis(system: System, restricted: bool | None) -> int:
@@ -113,27 +104,15 @@ def _spin_axis(system: System, restricted: bool | None) -> int:
     return 1 if paired else 2
 
 
-def _run(functional, starter, system, dm, settings, max_iterations, progress) -> SCFState:
-    """Compile the two programs, then evaluate orbitals, then run; with a watcher, an iteration at a time.
-
-    The compiler's memory is free again before the orbitals take theirs, which decides the peak.
-    """
+def _solve(functional, starter, system, dm, settings, solver, max_iterations, progress, named) -> SCFState:
+    """DIIS, or orbitals of the guess, and a minimiser after it where one is asked for or needed."""
     smeared = settings.temperature is not None
     n_occ = system.n_padded if smeared else min(system.n_padded, size_class(max(1, int(system.electrons[0]))))
-    limit = jnp.asarray(max_iterations)
-    with stage("compile"):
-        shapes = kept_shapes(system)
-        first = _start.lower(starter, shapes, dm, settings).compile()
-        begun = jax.eval_shape(_start, starter, shapes, dm, settings)
-        program = advance.lower(functional, shapes, begun, settings, limit, n_occ).compile()
-    system = keep_orbitals(system)
-    with stage("scf"), single_threaded_blas():
-        state = first(starter, system, dm, settings)
-        if progress is None:
-            return jax.block_until_ready(program(functional, system, state, settings, limit))
-        for iteration in range(1, max_iterations + 1):
-            state = program(functional, system, state, settings, jnp.asarray(iteration))
-            progress(iteration, float(state.energy), float(state.energy_change), float(state.residual))
-            if bool(state.converged) or not np.isfinite(float(state.energy)):
-                break
+    if solver in MINIMISERS:
+        state, kept = run_start(starter, system, dm, settings, natural=not named)
+        return run_minimiser(functional, kept, state, settings, solver, max_iterations, n_occ, progress)
+    patience = PATIENCE if solver == "auto" and not smeared else max_iterations
+    state, kept = run_diis(functional, starter, system, dm, settings, patience, max_iterations, n_occ, progress)
+    if solver == "diis" or smeared or bool(state.converged) or int(state.iteration) >= max_iterations:
         return state
+    return run_minimiser(functional, kept, state, settings, "newton", max_iterations, n_occ, progress)

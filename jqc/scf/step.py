@@ -16,6 +16,9 @@ from jqc.system import System
 from jqc.typing import Array, Bool, Float, Int
 from jqc.xc.base import Functional
 
+EMPTY_LIFT = 100.0
+"""Hartree that put empty orbitals behind filled ones when both are made canonical."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ class SCFSettings:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class SCFState:
-    """A density in the iteration: its orbitals, energy, Fock matrix, and how far it is from stationary."""
+    """A density in the iteration: its orbitals, energy, Fock matrix, and how far it is from stationary.
+
+    `best_iteration` is the last one that halved the residual, to `best_residual`.
+    """
 
     orthonormal: Float[Array, "ao mo"]
     present: Bool[Array, "mo"]
@@ -68,6 +74,8 @@ class SCFState:
     energy_change: Float[Array, ""]
     residual: Float[Array, ""]
     iteration: Int[Array, ""]
+    best_residual: Float[Array, ""]
+    best_iteration: Int[Array, ""]
     converged: Bool[Array, ""]
     history: diis.History
 
@@ -117,6 +125,8 @@ def start(functional: Functional, system: System, dm: Float[Array, "spin ao ao"]
         energy_change=jnp.asarray(jnp.inf),
         residual=jnp.asarray(jnp.inf),
         iteration=jnp.zeros((), jnp.int32),
+        best_residual=jnp.asarray(jnp.inf),
+        best_iteration=jnp.zeros((), jnp.int32),
         converged=jnp.asarray(False),
         history=diis.init(settings.diis_slots, dm),
     )
@@ -146,7 +156,15 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
     change = new.energy - state.energy
     residual = jnp.linalg.norm(diis.commutator(*in_orthonormal_basis(system, new))) / jnp.sqrt(2.0)
     converged = (jnp.abs(change) < settings.energy_tolerance) & (residual < settings.residual_tolerance)
-    return replace(new, energy_change=change, residual=residual, converged=converged)
+    better = residual < 0.5 * state.best_residual
+    return replace(
+        new,
+        energy_change=change,
+        residual=residual,
+        best_residual=jnp.where(better, residual, state.best_residual),
+        best_iteration=jnp.where(better, new.iteration, state.best_iteration),
+        converged=converged,
+    )
 
 
 def in_orthonormal_basis(
@@ -200,10 +218,14 @@ def fill(
 
 
 def canonical(state: SCFState) -> tuple[Float[Array, "spin mo"], Float[Array, "spin ao mo"]]:
-    """Orbitals that diagonalise the Fock matrix among equally occupied ones, without changing the density."""
+    """Orbitals that diagonalise the Fock matrix among equally occupied ones, filled ones first.
+
+    The density does not change; energies rise within each occupation, which need not be aufbau's.
+    """
     transposed = jnp.swapaxes(state.mo_coeff, -1, -2)
     fock = transposed @ state.fock @ state.mo_coeff
     alike = jnp.abs(state.occupations[:, :, None] - state.occupations[:, None, :]) < 1e-12
-    absent = jax.vmap(jnp.diag)(jnp.where(state.mo_energy > ABSENT / 2, ABSENT, 0.0))
-    mo_energy, rotation = jnp.linalg.eigh(jnp.where(alike, fock, 0.0) + absent)
-    return mo_energy, state.mo_coeff @ rotation
+    lifted = EMPTY_LIFT * (1 - 0.5 * state.dm.shape[0] * state.occupations)
+    lifted = jnp.where(state.mo_energy > ABSENT / 2, ABSENT, lifted)
+    mo_energy, rotation = jnp.linalg.eigh(jnp.where(alike, fock, 0.0) + jax.vmap(jnp.diag)(lifted))
+    return mo_energy - jnp.sort(lifted, axis=-1), state.mo_coeff @ rotation
