@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jqc.response import forces
     from jqc.scf import SCFResult, SCFSettings, energy, scf
     from jqc.system import Molecule, System, build_system
     from jqc.xc import functional
@@ -21,6 +22,7 @@ _HOME = {
     "SCFResult": "jqc.scf",
     "SCFSettings": "jqc.scf",
     "energy": "jqc.scf",
+    "forces": "jqc.response",
     "scf": "jqc.scf",
 }
 
@@ -32,6 +34,7 @@ __all__ = [
     "__version__",
     "build_system",
     "energy",
+    "forces",
     "functional",
     "scf",
 ]

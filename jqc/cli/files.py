@@ -1,5 +1,7 @@
 """Output files: refused before any work if they cannot be written, and never half-written."""
 
+import json
+import math
 import os
 import secrets
 import stat
@@ -7,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from jqc.cli.interrupt import uninterrupted
 from jqc.errors import InputError
@@ -50,6 +53,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def write_json(path: Path, numbers: Any) -> None:
+    """Write numbers as JSON, atomically; what is infinite or undefined becomes null."""
+    write_atomically(path, (json.dumps(_finite(numbers), indent=2, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

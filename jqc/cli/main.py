@@ -61,11 +61,13 @@ def parse(arguments: Sequence[str]) -> Command:
     """
     import tyro
 
+    from jqc.cli.forces import ForcesCommand
     from jqc.cli.info import InfoCommand
+    from jqc.cli.optimize import OptimizeCommand
     from jqc.cli.scf import ScfCommand
 
     return tyro.extras.subcommand_cli_from_dict(
-        {"scf": ScfCommand, "info": InfoCommand},
+        {"scf": ScfCommand, "forces": ForcesCommand, "optimize": OptimizeCommand, "info": InfoCommand},
         prog="jqc",
         description="Differentiable quantum chemistry in JAX.",
         args=arguments,

@@ -1,11 +1,14 @@
 """A result as people and programs read it: a table, and a dictionary for JSON. Units are in the names."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jqc.units import DEBYE, ELECTRONVOLT
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from jqc.scf import SCFResult
 
 PARTS = (
@@ -20,9 +23,9 @@ STAGES = ("integrals", "grid", "compile", "scf", "total")
 
 
 def to_dict(result: "SCFResult", seconds: dict[str, float]) -> dict[str, Any]:
-    """Numbers of a result for JSON; what is infinite or undefined is null."""
+    """Numbers of a result for JSON."""
     molecule, dipole = result.system.molecule, [float(component) * DEBYE for component in result.dipole]
-    numbers = {
+    return {
         "energy_hartree": result.energy,
         "converged": result.converged,
         "status": result.status,
@@ -47,7 +50,6 @@ def to_dict(result: "SCFResult", seconds: dict[str, float]) -> dict[str, Any]:
         "aux_basis": result.aux_basis,
         "seconds": {stage: seconds.get(stage, 0.0) for stage in STAGES},
     }
-    return _finite(numbers)
 
 
 def print_table(numbers: dict[str, Any]) -> None:
@@ -91,13 +93,11 @@ def _rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _number(value: float | None, form: str) -> str:
-    return "undefined" if value is None else format(value, form)
+    return format(value, form) if value is not None and math.isfinite(value) else "undefined"
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def print_atoms(title: str, symbols: Sequence[str], rows: "np.ndarray") -> None:
+    """Print three components per atom."""
+    print(f"\n{title}")
+    for at, (symbol, row) in enumerate(zip(symbols, rows, strict=True), start=1):
+        print(f"{symbol + str(at):>5} " + " ".join(f"{component:>z14.8f}" for component in row))

@@ -5,12 +5,17 @@ pairs μ ≥ ν: the whitened density-fitting tensor, or a pivoted Cholesky fact
 then builds J and K for both.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from jqc.errors import MemoryLimitError
 
 CHOLESKY_THRESHOLD = 1e-11
 """Largest error of any exact integral after factorisation, hartree (it bounds the diagonal of the residual)."""
+
+METRIC_THRESHOLD = 1e-7
+"""Eigenvalues of a singular fitting metric that count, as in PySCF."""
 
 EXACT_LIMIT = 4 << 30
 """Bytes that the exact four-centre integrals may take."""
@@ -30,7 +35,7 @@ def one_electron(mole) -> dict[str, np.ndarray]:
 
 
 def fitted_tensor(mole, auxiliary, omega: float) -> np.ndarray:
-    """Whitened density-fitting tensor B = V^(−1/2)(P|μν), shape (aux, pair), for 1/r or an attenuated operator.
+    """Whitened density-fitting tensor B = W(P|μν), WᵀW = V⁻¹, shape (aux, pair), for 1/r or an attenuated operator.
 
     ω > 0 is erf(ωr)/r, ω < 0 erfc(|ω|r)/r, ω = 0 the Coulomb operator.
     """
@@ -38,7 +43,44 @@ def fitted_tensor(mole, auxiliary, omega: float) -> np.ndarray:
 
     auxmol = df.addons.make_auxmol(mole, auxiliary)
     with mole.with_range_coulomb(omega), auxmol.with_range_coulomb(omega):
-        return df.incore.cholesky_eri(mole, auxmol=auxmol)
+        root = metric_root(auxmol)
+        if root.triangular:
+            return df.incore.cholesky_eri(mole, auxmol=auxmol)
+        return root.matrix @ df.incore.aux_e2(mole, auxmol, aosym="s2ij").T
+
+
+@dataclass(frozen=True)
+class MetricRoot:
+    """Root of the fitting metric V: its lower Cholesky factor, W = L⁻¹, or W = V^(−1/2) where V is singular.
+
+    Smooth attenuated operators make it singular. The symmetric root is the only one that does not depend on how
+    degenerate eigenvectors come out.
+    """
+
+    matrix: np.ndarray
+    triangular: bool
+
+    def coefficients(self, whitened: np.ndarray) -> np.ndarray:
+        """Wᵀ x: fitting coefficients V⁻¹(P|…) from whitened integrals W(P|…)."""
+        from scipy.linalg import solve_triangular
+
+        if self.triangular:
+            return solve_triangular(self.matrix, whitened, lower=True, trans=1)
+        return self.matrix @ whitened
+
+
+def metric_root(auxmol) -> MetricRoot:
+    """Root of a fitting set's metric, for the operator that is set."""
+    from scipy.linalg import LinAlgError, cholesky, eigh
+
+    metric = auxmol.intor("int2c2e", hermi=1)
+    try:
+        return MetricRoot(cholesky(metric, lower=True), True)
+    except LinAlgError:
+        values, vectors = eigh(metric)
+        kept = values > METRIC_THRESHOLD
+        scaled = vectors[:, kept] / np.sqrt(np.sqrt(values[kept]))
+        return MetricRoot(scaled @ scaled.T, False)
 
 
 def exact_factor(mole, omega: float) -> np.ndarray:

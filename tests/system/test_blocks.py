@@ -11,21 +11,15 @@ from hypothesis import strategies as st
 
 import jqc
 from jqc.scf.solve import advance
-from jqc.system import Molecule, System, build_system, grid
+from jqc.system import Molecule, System, build_system
 from jqc.system.blocks import GroupShape, shape_of
+
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 MOLECULES = Path(__file__).parents[2] / "examples/molecules"
 
 ENERGY = 1e-9
 """Hartree; the same blocks in other groups are added up in another order."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_blocks():
-    """Enough blocks for several groups, on a grid that is cheap."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grid, "block_size", lambda n_ao: 256)
-        yield
 
 
 @cache

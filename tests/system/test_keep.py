@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 import jqc
-from jqc.system import Molecule, build_system, grid, keep, keep_orbitals
+from jqc.system import Molecule, build_system, keep, keep_orbitals
 from jqc.system.blocks import block_orbitals
 
+pytestmark = pytest.mark.usefixtures("small_blocks")
+
 MOLECULES = Path(__file__).parents[2] / "examples/molecules"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_blocks():
-    """Enough blocks for several groups, on a grid that is cheap."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grid, "block_size", lambda n_ao: 256)
-        yield
 
 
 @cache
