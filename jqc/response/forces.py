@@ -18,7 +18,7 @@ from jqc.system.basis import auxiliary_basis, make_mole
 from jqc.system.integral_gradients import Exchange, exact_gradient, fitted_gradient, one_electron_gradient
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
-from jqc.xc.quadrature import features, read_by, xc_energy
+from jqc.xc.quadrature import Features, features, read_by, xc_energy
 
 
 def forces(result: SCFResult) -> np.ndarray:
@@ -50,7 +50,7 @@ def gradient(result: SCFResult) -> np.ndarray:
     for omega, factor in system.repulsion.items():
         total += _two_electron_gradient(mole, result, dm, omega, factor)
     padded = jnp.pad(jnp.asarray(dm), ((0, 0), *(((0, system.n_padded - n_ao),) * 2)))
-    total += np.asarray(_xc_gradient(result.functional, system, padded))[:n_atoms]
+    total += np.asarray(_xc_gradient(result.functional, system, padded, result.features))[:n_atoms]
     return total + nuclear_gradient(np.asarray(system.core_charges)[:n_atoms], np.asarray(molecule.coords))
 
 
@@ -93,11 +93,14 @@ def occupied_factors(result: SCFResult) -> list[np.ndarray]:
 
 
 @jax.jit
-def _xc_gradient(functional: Functional, system: System, dm: Float[Array, "spin ao ao"]) -> Float[Array, "atom 3"]:
-    """∂E_xc/∂R at fixed density matrix and quadrature points."""
+def _xc_gradient(
+    functional: Functional, system: System, dm: Float[Array, "spin ao ao"], u: Features
+) -> Float[Array, "atom 3"]:
+    """∂E_xc/∂R at fixed density matrix and quadrature points, from the features u that the SCF ended with."""
 
-    def energy(coords):
-        moved = replace(system, coords=coords)
-        return xc_energy(functional, moved, features(moved, dm, read_by(functional)))
+    def at(coords):
+        return replace(system, coords=coords)
 
-    return jax.grad(energy)(system.coords)
+    slope, explicit = jax.grad(lambda u, coords: xc_energy(functional, at(coords), u), argnums=(0, 1))(u, system.coords)
+    pull = jax.vjp(lambda coords: features(at(coords), dm, read_by(functional)), system.coords)[1]
+    return pull(slope)[0] + explicit

@@ -24,6 +24,7 @@ from jqc.system.keep import kept_shapes
 from jqc.timing import stage
 from jqc.typing import Array, Float, Int
 from jqc.xc.base import Functional
+from jqc.xc.quadrature import read_by
 
 Progress = Callable[[int, float, float, float], None]
 """Called after an iteration with its number, the energy, the energy's change and the residual."""
@@ -31,7 +32,7 @@ Progress = Callable[[int, float, float, float], None]
 MINIMISERS: dict[str, ModuleType] = {"newton": newton, "direct": direct}
 """Solvers that go downhill on the Grassmannian; each a module with `start` and `step`."""
 
-_start = jax.jit(start)
+_start = jax.jit(start, static_argnames="ingredients")
 
 
 @partial(jax.jit, static_argnames="n_occ", donate_argnames="state")
@@ -90,8 +91,9 @@ def run_diis(
     """
     with stage("compile"):
         shapes = kept_shapes(system)
-        first = _start.lower(starter, shapes, dm, settings).compile()
-        begun = jax.eval_shape(_start, starter, shapes, dm, settings)
+        ingredients = read_by(functional)
+        first = _start.lower(starter, shapes, dm, settings, ingredients).compile()
+        begun = jax.eval_shape(partial(_start, ingredients=ingredients), starter, shapes, dm, settings)
         options = settings, jnp.asarray(patience), jnp.asarray(limit)
         program = advance.lower(functional, shapes, begun, *options, n_occ).compile()
     system = keep_orbitals(system)
@@ -112,11 +114,16 @@ def _filled(system: System, state: SCFState, natural: bool) -> SCFState:
 
 
 def run_start(
-    starter: Functional, system: System, dm: Float[Array, "spin ao ao"], settings: SCFSettings, natural: bool
+    functional: Functional,
+    starter: Functional,
+    system: System,
+    dm: Float[Array, "spin ao ao"],
+    settings: SCFSettings,
+    natural: bool,
 ) -> tuple[SCFState, System]:
     """Orbitals of a guessed density, and the system with what is kept for its run; see `_filled`."""
     with stage("compile"):
-        first = _start.lower(starter, kept_shapes(system), dm, settings).compile()
+        first = _start.lower(starter, kept_shapes(system), dm, settings, read_by(functional)).compile()
     system = keep_orbitals(system)
     with stage("scf"), single_threaded_blas():
         return _filled(system, first(starter, system, dm, settings), natural), system
@@ -183,6 +190,7 @@ def _with_point(state: SCFState, found) -> SCFState:
         state,
         dm=at.dm,
         fock=found.held.fock,
+        u=found.held.u,
         mo_coeff=jnp.take_along_axis(both, order[:, None, :], axis=-1),
         mo_energy=arranged(jnp.concatenate([occ_energy, virt_energy], axis=-1)),
         occupations=jnp.where(arranged(exists), arranged(per_orbital), 0.0),

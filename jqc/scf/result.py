@@ -12,6 +12,7 @@ from jqc.scf.step import SCFState, canonical
 from jqc.system import System
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
+from jqc.xc.quadrature import Features
 
 _canonical = jax.jit(canonical)
 
@@ -21,7 +22,8 @@ class SCFResult:
     """A solved (or not, see `status`) Kohn–Sham problem in atomic units, without padding.
 
     Restricted arrays have no spin axis: `dm` (ao, ao), `mo_coeff` (ao, mo), `mo_energy` and `occupations` (mo);
-    unrestricted ones lead with a spin axis of two.
+    unrestricted ones lead with a spin axis of two. `features` is the density on the grid (padded,
+    see `jqc.xc.quadrature`).
     """
 
     functional: Functional
@@ -33,6 +35,7 @@ class SCFResult:
     mo_coeff: Float[Array, "*spin ao mo"]
     mo_energy: Float[Array, "*spin mo"]
     occupations: Float[Array, "*spin mo"]
+    features: Features
     iterations: int
     residual: float
     energy_change: float
@@ -55,6 +58,7 @@ class SCFResult:
             mo_coeff=squeeze(mo_coeff[:, :n_ao, :n_mo]),
             mo_energy=squeeze(mo_energy[:, :n_mo]),
             occupations=squeeze(state.occupations[:, :n_mo]),
+            features=state.u,
             iterations=int(state.iteration),
             residual=float(state.residual),
             energy_change=float(state.energy_change),

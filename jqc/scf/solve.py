@@ -109,7 +109,7 @@ def _solve(functional, starter, system, dm, settings, solver, max_iterations, pr
     smeared = settings.temperature is not None
     n_occ = system.n_padded if smeared else min(system.n_padded, size_class(max(1, int(system.electrons[0]))))
     if solver in MINIMISERS:
-        state, kept = run_start(starter, system, dm, settings, natural=not named)
+        state, kept = run_start(functional, starter, system, dm, settings, natural=not named)
         return run_minimiser(functional, kept, state, settings, solver, max_iterations, n_occ, progress)
     patience = PATIENCE if solver == "auto" and not smeared else max_iterations
     state, kept = run_diis(functional, starter, system, dm, settings, patience, max_iterations, n_occ, progress)

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from jqc.scf import diis
-from jqc.scf.energy import EnergyParts, energy_parts
+from jqc.scf.energy import EnergyParts
+from jqc.scf.kernel import reference
 from jqc.scf.occupation import ABSENT, aufbau, entropy, fermi
 from jqc.system import System
 from jqc.typing import Array, Bool, Float, Int
-from jqc.xc.base import Functional
+from jqc.xc.base import Functional, Ingredients
+from jqc.xc.quadrature import Features, no_features
 
 EMPTY_LIFT = 100.0
 """Hartree that put empty orbitals behind filled ones when both are made canonical."""
@@ -58,7 +60,8 @@ class SCFSettings:
 class SCFState:
     """A density in the iteration: its orbitals, energy, Fock matrix, and how far it is from stationary.
 
-    `best_iteration` is the last one that halved the residual, to `best_residual`.
+    `u` holds the density's features, zero before the first iteration; `best_iteration` is the last one that halved the
+    residual, to `best_residual`.
     """
 
     orthonormal: Float[Array, "ao mo"]
@@ -66,6 +69,7 @@ class SCFState:
     effective: Float[Array, "spin mo mo"]
     dm: Float[Array, "spin ao ao"]
     fock: Float[Array, "spin ao ao"]
+    u: Features
     mo_coeff: Float[Array, "spin ao mo"]
     mo_energy: Float[Array, "spin mo"]
     occupations: Float[Array, "spin mo"]
@@ -95,32 +99,28 @@ def orthonormal_basis(overlap: Float[Array, "ao ao"], threshold: float) -> tuple
     return vectors * jnp.where(present, 1 / jnp.sqrt(jnp.where(present, values, 1.0)), 0.0), present
 
 
-def evaluate(functional, system, dm, occupied=None) -> tuple[EnergyParts, Float[Array, "spin ao ao"]]:
-    """Energy parts and the Fock matrix, its derivative."""
-
-    def total(dm):
-        parts = energy_parts(functional, system, dm, occupied)
-        return parts.total, parts
-
-    (_, parts), fock = jax.value_and_grad(total, has_aux=True)(dm)
-    return parts, 0.5 * (fock + jnp.swapaxes(fock, -1, -2))
-
-
-def start(functional: Functional, system: System, dm: Float[Array, "spin ao ao"], settings: SCFSettings) -> SCFState:
-    """State of a guessed density, before any orbitals are known."""
+def start(
+    functional: Functional,
+    system: System,
+    dm: Float[Array, "spin ao ao"],
+    settings: SCFSettings,
+    ingredients: Ingredients,
+) -> SCFState:
+    """State of a guessed density, before any orbitals are known; `ingredients` are those of the iterations to come."""
     basis, present = orthonormal_basis(system.overlap, settings.linear_dependence)
-    parts, fock = evaluate(functional, system, dm)
+    held = reference(functional, system, dm)
     zeros = jnp.zeros(dm.shape[:2])
     return SCFState(
         orthonormal=basis,
         present=present,
         effective=jnp.zeros_like(dm),
         dm=dm,
-        fock=fock,
+        fock=held.fock,
+        u=no_features(system, dm.shape[0], ingredients),
         mo_coeff=jnp.zeros_like(dm),
         mo_energy=zeros,
         occupations=zeros,
-        parts=parts,
+        parts=held.parts,
         smearing=jnp.zeros(()),
         energy_change=jnp.asarray(jnp.inf),
         residual=jnp.asarray(jnp.inf),
@@ -139,15 +139,16 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
     occupations, smearing = fill(mo_energy, system.electrons, settings.temperature)
     occupied = mo_coeff[:, :, :n_occ] * jnp.sqrt(occupations[:, None, :n_occ])
     dm = occupied @ jnp.swapaxes(occupied, -1, -2)
-    parts, fock = evaluate(functional, system, dm, occupied)
+    held = reference(functional, system, dm, occupied)
     new = replace(
         state,
         effective=effective,
         dm=dm,
-        fock=fock,
+        fock=held.fock,
+        u=held.u,
         mo_coeff=mo_coeff,
         mo_energy=mo_energy,
-        parts=parts,
+        parts=held.parts,
         occupations=occupations,
         smearing=smearing,
         iteration=state.iteration + 1,

@@ -123,6 +123,15 @@ def quadrature(system: System) -> Quadrature:
     )
 
 
+ROWS: dict[Ingredients, int] = {"none": 1, "rho": 1, "sigma": 4, "tau": 5}
+"""Rows of the features that go with each kind of functional."""
+
+
+def no_features(system: System, n_spins: int, ingredients: Ingredients) -> Features:
+    """Features of no electron."""
+    return jnp.zeros((n_spins, ROWS[ingredients], sum(group.weights.size for group in system.groups)))
+
+
 def read_by(functional: Functional) -> Ingredients:
     """Features to compute for a functional; the density itself always, since electrons are counted with it."""
     return "rho" if functional.ingredients == "none" else functional.ingredients
