@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jqc.errors import InstabilityError
+
 Product = Callable[[np.ndarray], np.ndarray]
 """Operator on a block of vectors, (block, n) to (block, n); blocks always have the length of the first guesses."""
 
@@ -77,6 +79,84 @@ def lowest(
         basis = np.concatenate([basis, new])
         products += len(new)
     raise ValueError(f"max_iterations is {max_iterations}; it must be at least 1.")
+
+
+@dataclass(frozen=True)
+class PairedEigenpairs:
+    """Solutions of P p = ω m, M m = ω p with p·m = 1, as rows, in rising order of ω."""
+
+    values: np.ndarray
+    plus: np.ndarray
+    minus: np.ndarray
+    residuals: np.ndarray
+    products: int
+    tolerance: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether every residual is below the tolerance."""
+        return bool((self.residuals <= self.tolerance).all())
+
+
+def lowest_paired(
+    plus: Product, minus: Product, diagonal: np.ndarray, roots: int, tolerance: float = 1e-5, max_iterations: int = 60
+) -> PairedEigenpairs:
+    """Lowest ω > 0 of the linear-response problem with P = A + B and M = A − B, both symmetric, M positive.
+
+    One subspace serves both sides (Olsen, Jensen & Jørgensen, J. Comput. Phys. 74, 265 (1988),
+    doi:10.1016/0021-9991(88)90081-2; Stratmann, Scuseria & Frisch, J. Chem. Phys. 109, 8218 (1998),
+    doi:10.1063/1.477483). `diagonal` approximates that of both.
+    """
+    block = min(diagonal.size, 2 * roots + 2)
+    basis = orthonormal(unit_guesses(diagonal, min(diagonal.size, roots + 2)))
+    plus_images, minus_images = padded_product(plus, basis, block), padded_product(minus, basis, block)
+    products = len(basis)
+    for iteration in range(max_iterations):
+        p, m, values = _paired_subspace(basis, plus_images, minus_images, roots)
+        p_error = p @ plus_images - values[:, None] * (m @ basis)
+        m_error = m @ minus_images - values[:, None] * (p @ basis)
+        residuals = np.maximum(np.linalg.norm(p_error, axis=1), np.linalg.norm(m_error, axis=1))
+        found = PairedEigenpairs(values, p @ basis, m @ basis, residuals, products, tolerance)
+        if found.converged or len(basis) == diagonal.size or iteration + 1 == max_iterations:
+            return found
+        open_roots = residuals > tolerance
+        gaps = diagonal[None, :] - values[open_roots, None]
+        gaps = np.where(np.abs(gaps) < 1e-2, np.copysign(1e-2, gaps), gaps)
+        new = orthonormal(np.concatenate([p_error[open_roots] / gaps, m_error[open_roots] / gaps]), basis)
+        if not len(new):
+            return found
+        plus_images = np.concatenate([plus_images, padded_product(plus, new, block)])
+        minus_images = np.concatenate([minus_images, padded_product(minus, new, block)])
+        basis = np.concatenate([basis, new])
+        products += len(new)
+    raise ValueError(f"max_iterations is {max_iterations}; it must be at least 1.")
+
+
+def _paired_subspace(basis, plus_images, minus_images, roots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """p, m (root, basis) and ω of the projected problem, through Lᵀ P L t = ω² t with M = L Lᵀ, p = L t, m = P p/ω.
+
+    Raises:
+        InstabilityError: P or M is not positive: the reference is no minimum.
+    """
+    p_matrix, m_matrix = _symmetric(basis @ plus_images.T), _symmetric(basis @ minus_images.T)
+    try:
+        low = np.linalg.cholesky(m_matrix)
+    except np.linalg.LinAlgError:
+        raise InstabilityError(_NO_MINIMUM) from None
+    squares, vectors = np.linalg.eigh(low.T @ p_matrix @ low)
+    if squares[0] <= 0:
+        raise InstabilityError(_NO_MINIMUM)
+    values = np.sqrt(squares[:roots])
+    p = (low @ vectors[:, :roots]).T
+    m = (p @ p_matrix) / values[:, None]
+    scale = 1 / np.sqrt(np.sum(p * m, axis=1, keepdims=True))
+    return p * scale, m * scale, values
+
+
+_NO_MINIMUM = (
+    "the reference is unstable, so that it has no real excitation energies; follow the instability with "
+    "jqc.scf.stability, or use tda=True."
+)
 
 
 def padded_product(product: Product, vectors: np.ndarray, block: int) -> np.ndarray:

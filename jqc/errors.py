@@ -31,3 +31,7 @@ class MemoryLimitError(InputError):
 
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
+
+
+class InstabilityError(InputError):
+    """The reference density is no minimum of the energy."""

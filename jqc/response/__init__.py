@@ -1,5 +1,6 @@
 """What a molecule answers to: forces, and responses to displacements, fields and light."""
 
 from jqc.response.forces import forces
+from jqc.response.tddft import Excitations, excitations
 
-__all__ = ["forces"]
+__all__ = ["Excitations", "excitations", "forces"]

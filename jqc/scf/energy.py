@@ -93,15 +93,15 @@ exchange_matrix = with_shortcut(_exchange_from_dm, _exchange_from_occupied)
 
 
 def exchange_of_pair(
-    left: Float[Array, "ao occ"], right: Float[Array, "ao occ"], factor: Float[Array, "aux pair"]
+    left: Float[Array, "ao occ"], right: Float[Array, "ao occ"], factor: Float[Array, "aux pair"], sign: int = 1
 ) -> Float[Array, "ao ao"]:
-    """K[A Bᵀ + B Aᵀ] of two factors A, B."""
+    """K[A Bᵀ + B Aᵀ] of two factors A, B, or K[A Bᵀ − B Aᵀ] with `sign=-1`."""
 
     def contribution(b):
         return jnp.einsum("lmi,lni->mn", b @ left, b @ right)
 
     half = _over_chunks(factor, left.shape[0], contribution)
-    return half + half.T
+    return half + sign * half.T
 
 
 @jax.custom_jvp
