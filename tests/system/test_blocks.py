@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jqc
-from jqc.scf.solve import advance
+from jqc.scf.drive import advance
 from jqc.system import Molecule, System, build_system
 from jqc.system.blocks import GroupShape, shape_of
 
