@@ -70,9 +70,7 @@ def lowest(
             keep = coefficients[:, : min(2 * block, len(basis))].T
             basis, images = keep @ basis, keep @ images
         open_roots = found.residuals > tolerance
-        gaps = diagonal[None, :] - values[open_roots, None]
-        gaps = np.where(np.abs(gaps) < 1e-2, np.copysign(1e-2, gaps), gaps)
-        new = orthonormal(errors[open_roots] / gaps, basis)
+        new = orthonormal(_corrections(errors[open_roots], diagonal, values[open_roots]), basis)
         if not len(new):
             return found
         images = np.concatenate([images, padded_product(product, new, block)])
@@ -82,20 +80,10 @@ def lowest(
 
 
 @dataclass(frozen=True)
-class PairedEigenpairs:
-    """Solutions of P p = ω m, M m = ω p with p·m = 1, as rows, in rising order of ω."""
+class PairedEigenpairs(Eigenpairs):
+    """Solutions of P p = ω m, M m = ω p with p·m = 1: p are the vectors, m their partners."""
 
-    values: np.ndarray
-    plus: np.ndarray
-    minus: np.ndarray
-    residuals: np.ndarray
-    products: int
-    tolerance: float
-
-    @property
-    def converged(self) -> bool:
-        """Whether every residual is below the tolerance."""
-        return bool((self.residuals <= self.tolerance).all())
+    partners: np.ndarray
 
 
 def lowest_paired(
@@ -116,13 +104,12 @@ def lowest_paired(
         p_error = p @ plus_images - values[:, None] * (m @ basis)
         m_error = m @ minus_images - values[:, None] * (p @ basis)
         residuals = np.maximum(np.linalg.norm(p_error, axis=1), np.linalg.norm(m_error, axis=1))
-        found = PairedEigenpairs(values, p @ basis, m @ basis, residuals, products, tolerance)
+        found = PairedEigenpairs(values, p @ basis, residuals, products, tolerance, m @ basis)
         if found.converged or len(basis) == diagonal.size or iteration + 1 == max_iterations:
             return found
         open_roots = residuals > tolerance
-        gaps = diagonal[None, :] - values[open_roots, None]
-        gaps = np.where(np.abs(gaps) < 1e-2, np.copysign(1e-2, gaps), gaps)
-        new = orthonormal(np.concatenate([p_error[open_roots] / gaps, m_error[open_roots] / gaps]), basis)
+        errors = p_error[open_roots], m_error[open_roots]
+        new = orthonormal(np.concatenate([_corrections(e, diagonal, values[open_roots]) for e in errors]), basis)
         if not len(new):
             return found
         plus_images = np.concatenate([plus_images, padded_product(plus, new, block)])
@@ -157,6 +144,12 @@ _NO_MINIMUM = (
     "the reference is unstable, so that it has no real excitation energies; follow the instability with "
     "jqc.scf.stability, or use tda=True."
 )
+
+
+def _corrections(errors: np.ndarray, diagonal: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Davidson's preconditioned residuals, r/(diagonal − ω), bounded where the two meet."""
+    gaps = diagonal[None, :] - values[:, None]
+    return errors / np.where(np.abs(gaps) < 1e-2, np.copysign(1e-2, gaps), gaps)
 
 
 def padded_product(product: Product, vectors: np.ndarray, block: int) -> np.ndarray:

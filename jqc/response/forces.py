@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jqc.scf.occupation import FILLED
 from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import auxiliary_basis, make_mole
@@ -47,8 +48,8 @@ def gradient(result: SCFResult) -> np.ndarray:
     mole = make_mole(molecule, system.basis)
     dm = np.asarray(result.dm).reshape(-1, n_ao, n_ao)
     total = one_electron_gradient(mole, dm.sum(0), energy_weighted(result))
-    for omega, factor in system.repulsion.items():
-        total += _two_electron_gradient(mole, result, dm, omega, factor)
+    for omega in {0.0, *(omega for omega, _ in result.functional.exchange)}:
+        total += _two_electron_gradient(mole, result, omega, dm.sum(0) if omega == 0 else None)
     padded = jnp.pad(jnp.asarray(dm), ((0, 0), *(((0, system.n_padded - n_ao),) * 2)))
     total += np.asarray(_xc_gradient(result.functional, system, padded, result.features))[:n_atoms]
     return total + nuclear_gradient(np.asarray(system.core_charges)[:n_atoms], np.asarray(molecule.coords))
@@ -63,33 +64,26 @@ def nuclear_gradient(charges: np.ndarray, coords: np.ndarray) -> np.ndarray:
 
 def energy_weighted(result: SCFResult) -> np.ndarray:
     """W = Σ_i f_i ε_i C_i C_iᵀ of both spins together, (ao, ao)."""
-    n_ao, n_mo = result.mo_coeff.shape[-2:]
-    coefficients = np.asarray(result.mo_coeff).reshape(-1, n_ao, n_mo)
-    weights = np.asarray(result.occupations * result.mo_energy).reshape(-1, 1, n_mo)
-    return np.einsum("smi,sni->mn", coefficients * weights, coefficients)
+    mo_coeff, mo_energy, occupations = result.by_spin
+    return np.einsum("smi,sni->mn", mo_coeff * (occupations * mo_energy)[:, None], mo_coeff)
 
 
-def _two_electron_gradient(mole, result: SCFResult, dm: np.ndarray, omega: float, factor) -> np.ndarray:
-    """Coulomb energy (with the full 1/r) and the exact exchange of one range."""
-    system = result.system
-    shares = [c * len(dm) / 2 for w, c in result.functional.exchange if w == omega]
-    coulomb = dm.sum(0) if omega == 0 else None
+def _two_electron_gradient(mole, result: SCFResult, omega: float, coulomb: np.ndarray | None) -> np.ndarray:
+    """Coulomb energy (where its density is given) and the exact exchange of one range."""
+    system, factors = result.system, occupied_factors(result)
+    shares = [c * len(factors) / 2 for w, c in result.functional.exchange if w == omega]
+    exchange = [Exchange(a, share) for share in shares for a in factors]
     if system.coulomb == "exact":
-        pairs = [(spin, share) for share in shares for spin in dm]
-        return exact_gradient(mole, omega, coulomb, [p[0] for p in pairs], [p[1] for p in pairs])
+        return exact_gradient(mole, omega, coulomb, exchange)
     auxiliary, _ = auxiliary_basis(mole, system.aux_basis)
-    exchange = [Exchange(a, share) for share in shares for a in occupied_factors(result)]
     n_pairs = mole.nao * (mole.nao + 1) // 2
-    host = np.asarray(factor)[:, :n_pairs]
-    return fitted_gradient(mole, auxiliary, omega, host, coulomb, exchange)
+    return fitted_gradient(mole, auxiliary, omega, np.asarray(system.repulsion[omega])[:, :n_pairs], coulomb, exchange)
 
 
 def occupied_factors(result: SCFResult) -> list[np.ndarray]:
     """A with D = A Aᵀ of each spin, from the orbitals that hold electrons."""
-    n_ao, n_mo = result.mo_coeff.shape[-2:]
-    coefficients = np.asarray(result.mo_coeff).reshape(-1, n_ao, n_mo)
-    filling = np.asarray(result.occupations).reshape(-1, n_mo)
-    return [c[:, f > 1e-12] * np.sqrt(f[f > 1e-12]) for c, f in zip(coefficients, filling, strict=True)]
+    mo_coeff, _, occupations = result.by_spin
+    return [c[:, f > FILLED] * np.sqrt(f[f > FILLED]) for c, f in zip(mo_coeff, occupations, strict=True)]
 
 
 @jax.jit

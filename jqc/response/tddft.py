@@ -18,10 +18,10 @@ import numpy as np
 from jqc.davidson import lowest, lowest_paired
 from jqc.errors import ConvergenceError, InputError
 from jqc.process import single_threaded_blas
+from jqc.scf.canonical import canonical_reference, lift_absent
 from jqc.scf.energy import exchange_of_pair, range_factor
-from jqc.scf.grassmann import Point, Tangent, blocks, hvp_from, point, reference_at, spin_tangent
+from jqc.scf.grassmann import Point, blocks, hvp_from, point, spin_tangent
 from jqc.scf.kernel import Reference
-from jqc.scf.newton import canonical
 from jqc.scf.occupation import ABSENT
 from jqc.scf.result import SCFResult
 from jqc.system import System, keep_orbitals
@@ -95,7 +95,7 @@ def excitations(
     if triplet and not restricted:
         raise InputError("triplet=True needs a restricted result; unrestricted states mix multiplicities.")
     system = keep_orbitals(result.system)
-    at, held, gaps = _prepared(result.functional, system, point(system, result.mo_coeff))
+    at, held, gaps = canonical_reference(result.functional, system, point(system, result.mo_coeff))
     available = int((np.asarray(gaps) < ABSENT / 2).sum())
     if not 1 <= states <= available:
         raise InputError(f"{states} states were asked for; this basis has 1 to {available}.")
@@ -124,18 +124,18 @@ class _Problem:
         if tda:
             both = lambda block: 0.5 * (self._apply(_plus, block) + self._apply(_minus, block))  # noqa: E731
             found = lowest(both, diagonal, states, tolerance)
-            plus = minus = found.vectors
+            partners = found.vectors
         else:
             sides = partial(self._apply, _plus), partial(self._apply, _minus)
             found = lowest_paired(*sides, diagonal, states, tolerance)
-            plus, minus = found.plus, found.minus
+            partners = found.partners
         if not found.converged:
             raise ConvergenceError(
                 f"excited states stopped at a residual of {found.residuals.max():.1e}; ask for other states or raise "
                 "the tolerance."
             )
         shape = (states, *self.gaps.shape)
-        return found.values, plus.reshape(shape), minus.reshape(shape)
+        return found.values, found.vectors.reshape(shape), partners.reshape(shape)
 
     def _apply(self, side, block: np.ndarray) -> np.ndarray:
         tangents = jnp.asarray(block.reshape(-1, *self.gaps.shape))
@@ -151,16 +151,6 @@ class _Problem:
         return np.sqrt(self.at.electrons_per_orbital) * np.einsum("xsai,nsai->nx", moments, plus)
 
 
-@jax.jit
-def _prepared(functional: Functional, system: System, at: Point) -> tuple[Point, Reference, Tangent]:
-    """Canonical frames, reference, and orbital energy differences, large where an orbital is absent."""
-    held = reference_at(functional, system, at)
-    at, occ_energy, virt_energy = canonical(at, held.fock)
-    gaps = virt_energy[:, :, None] - occ_energy[:, None, :]
-    occ_absent, virt_absent = ~jnp.any(at.occupied != 0, axis=1), ~jnp.any(at.virtual != 0, axis=1)
-    return at, held, jnp.where(occ_absent[:, None, :] | virt_absent[:, :, None], ABSENT, gaps)
-
-
 @partial(jax.jit, static_argnames="triplet")
 def _plus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt occ"], triplet: bool):
     """(A + B) x; absent orbitals keep a large value."""
@@ -174,7 +164,7 @@ def _plus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt 
             return hvp_from(functional, system, at, around, x) / (2 * at.electrons_per_orbital)
         return hvp_from(functional, system, apart, around, spin_tangent(x, -1))[:1] / 2
 
-    return jax.lax.map(product, xs) + jnp.where(gaps > ABSENT / 2, ABSENT, 0.0) * xs
+    return jax.lax.map(product, xs) + lift_absent(gaps, xs)
 
 
 @partial(jax.jit, static_argnames="triplet")

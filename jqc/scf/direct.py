@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 
-from jqc.scf.grassmann import Point, Tangent, blocks, gradient_from, inner, reference_at, retract
-from jqc.scf.kernel import Reference
-from jqc.scf.newton import canonical, preconditioner, residual_norm
+from jqc.scf.canonical import canonical, diagonal_preconditioner
+from jqc.scf.descent import Descent
+from jqc.scf.grassmann import Point, Tangent, inner, reference_at, retract
 from jqc.scf.step import SCFSettings
 from jqc.system import System
-from jqc.typing import Array, Bool, Float, Int
+from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 
 MEMORY = 10
@@ -30,75 +30,40 @@ DECREASE, MOST_HALVINGS = 1e-4, 8
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class DirectState:
-    """A point with its Fock matrix, and the last steps and gradient changes, newest first."""
+class DirectState(Descent):
+    """A descent with its last steps and gradient changes, newest first."""
 
-    at: Point
-    held: Reference
     steps: Float[Array, "slot spin virt occ"]
     changes: Float[Array, "slot spin virt occ"]
-    energy_change: Float[Array, ""]
-    iteration: Int[Array, ""]
-    converged: Bool[Array, ""]
-
-    @property
-    def energy(self) -> Float[Array, ""]:
-        """Total energy in hartree."""
-        return self.held.energy
-
-    @property
-    def residual(self) -> Float[Array, ""]:
-        """Norm of the orbital gradient as DIIS counts it."""
-        return residual_norm(gradient_from(self.at, self.held.fock))
 
 
 def start(functional: Functional, system: System, at: Point) -> DirectState:
     """State of a point in canonical frames, with nothing to remember."""
     held = reference_at(functional, system, at)
     empty = jnp.zeros((MEMORY, at.virtual.shape[0], at.virtual.shape[-1], at.occupied.shape[-1]))
-    return DirectState(
-        at=canonical(at, held.fock)[0],
-        held=held,
-        steps=empty,
-        changes=empty,
-        energy_change=jnp.asarray(jnp.inf),
-        iteration=jnp.zeros((), jnp.int32),
-        converged=jnp.asarray(False),
-    )
+    return DirectState.begin(canonical(at, held.fock)[0], held, steps=empty, changes=empty)
 
 
 def step(functional: Functional, system: System, state: DirectState, settings: SCFSettings) -> DirectState:
     """Quasi-Newton direction, shortened until the energy falls."""
-    gradient = gradient_from(state.at, state.held.fock)
-    scale = _diagonal(state.at, state.held.fock)
+    gradient = state.gradient
+    scale = diagonal_preconditioner(state.at, state.held.fock)
     direction = -inverse_hessian(state, gradient, scale)
     direction = jnp.where(inner(direction, gradient) < 0, direction, -gradient / scale)
     size = jnp.sqrt(inner(direction, direction))
     direction = direction * jnp.minimum(1.0, LONGEST_STEP / jnp.maximum(size, 1e-300))
     end, held, length = _line_search(functional, system, state, direction, inner(gradient, direction))
-    change = held.energy - state.held.energy
-    new_gradient = gradient_from(end, held.fock)
-    difference = new_gradient - gradient
+    change = held.energy - state.energy
+    new = replace(state, at=end, held=held, energy_change=change, iteration=state.iteration + 1)
+    difference = new.gradient - gradient
     curved = inner(length * direction, difference) > 0
-    remember = lambda old, new: jnp.where(curved, jnp.roll(old, 1, axis=0).at[0].set(new), old)  # noqa: E731
-    small = (jnp.abs(change) < settings.energy_tolerance) & (residual_norm(new_gradient) < settings.residual_tolerance)
+    remember = lambda old, latest: jnp.where(curved, jnp.roll(old, 1, axis=0).at[0].set(latest), old)  # noqa: E731
     return replace(
-        state,
-        at=end,
-        held=held,
+        new,
         steps=remember(state.steps, length * direction),
         changes=remember(state.changes, difference),
-        energy_change=change,
-        iteration=state.iteration + 1,
-        converged=small,
+        converged=settings.met_by(change, new.residual),
     )
-
-
-def _diagonal(at: Point, fock: Float[Array, "spin ao ao"]) -> Tangent:
-    """The preconditioner from the diagonals of F_oo and F_vv in the frames at hand."""
-    occ_occ, _, virt_virt = blocks(at, fock)
-    diagonal = lambda matrix: jnp.diagonal(matrix, axis1=-2, axis2=-1)  # noqa: E731
-    return preconditioner(at, diagonal(occ_occ), diagonal(virt_virt))
 
 
 def inverse_hessian(state: DirectState, gradient: Tangent, scale: Tangent) -> Tangent:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,8 @@ import numpy as np
 
 from jqc.process import single_threaded_blas
 from jqc.scf import direct, newton
+from jqc.scf.canonical import canonical
+from jqc.scf.descent import Descent
 from jqc.scf.grassmann import Point
 from jqc.scf.occupation import ABSENT, aufbau
 from jqc.scf.step import SCFSettings, SCFState, diagonalise, in_orthonormal_basis, iterate, start
@@ -55,15 +56,15 @@ def advance(
 
 
 @partial(jax.jit, static_argnames="method")
-def begin(functional: Functional, system: System, at: Point, method: str) -> Any:
+def begin(functional: Functional, system: System, at: Point, method: str) -> Descent:
     """A minimiser's first state."""
     return MINIMISERS[method].start(functional, system, at)
 
 
 @partial(jax.jit, static_argnames="method", donate_argnames="state")
 def descend(
-    functional: Functional, system: System, state: Any, settings: SCFSettings, limit: Int[Array, ""], method: str
-):
+    functional: Functional, system: System, state: Descent, settings: SCFSettings, limit: Int[Array, ""], method: str
+) -> Descent:
     """Minimise until converged or at `limit` iterations in all."""
 
     def going(state):
@@ -175,9 +176,9 @@ def _point_of(state: SCFState, n_occ: int) -> Point:
 
 
 @jax.jit
-def _with_point(state: SCFState, found) -> SCFState:
+def _with_point(state: SCFState, found: Descent) -> SCFState:
     """The SCF state of a minimiser's point: occupied orbitals first, then the others, both canonical."""
-    at, occ_energy, virt_energy = newton.canonical(found.at, found.held.fock)
+    at, occ_energy, virt_energy = canonical(found.at, found.held.fock)
     n_mo = at.virtual.shape[-1]
     exists = jnp.concatenate([occ_energy, virt_energy], axis=-1) < ABSENT / 2
     order = jnp.argsort(~exists, axis=-1, stable=True)[:, :n_mo]

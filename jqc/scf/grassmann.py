@@ -20,7 +20,7 @@ import numpy as np
 from jqc.errors import InputError
 from jqc.scf.kernel import Reference, fock_response, reference
 from jqc.system import System
-from jqc.typing import Array, Float
+from jqc.typing import Array, Bool, Float
 from jqc.xc.base import Functional
 
 Tangent = Float[Array, "spin virt occ"]
@@ -43,6 +43,11 @@ class Point:
     def dm(self) -> Float[Array, "spin ao ao"]:
         """Density matrix n C_o C_oᵀ."""
         return self.electrons_per_orbital * self.occupied @ jnp.swapaxes(self.occupied, -1, -2)
+
+
+def absent(frame: Float[Array, "spin ao mo"]) -> Bool[Array, "spin mo"]:
+    """Which columns of a frame are orbitals that do not exist."""
+    return ~jnp.any(frame != 0, axis=1)
 
 
 def point(system: System, mo_coeff: Float[Array, "*spin ao mo"], spin_resolved: bool = False) -> Point:
@@ -141,8 +146,7 @@ def parallel_transport(system: System, at: Point, along: Tangent, x: Tangent, to
 def _principal(system: System, at: Point, to: Point) -> tuple[Array, Array, Array]:
     """U, θ, Vᵀ of C_v,atᵀ S C_to (C_o,atᵀ S C_to)⁻¹ = U tan(θ) Vᵀ, θ the principal angles."""
     cosine = jnp.swapaxes(at.occupied, -1, -2) @ system.overlap @ to.occupied
-    absent = ~jnp.any(to.occupied != 0, axis=1)
-    cosine = cosine + jax.vmap(jnp.diag)(absent.astype(cosine.dtype))
+    cosine = cosine + jax.vmap(jnp.diag)(absent(to.occupied).astype(cosine.dtype))
     u, sizes, vt = jnp.linalg.svd(project(system, at, to.occupied) @ jnp.linalg.inv(cosine), full_matrices=False)
     return u, jnp.arctan(sizes), vt
 

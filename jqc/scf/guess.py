@@ -3,6 +3,7 @@
 import numpy as np
 
 from jqc.errors import InputError
+from jqc.scf.occupation import FILLED
 from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import make_mole
@@ -44,11 +45,10 @@ def _carried_over(system: System, result: SCFResult) -> np.ndarray:
     if result.dm.shape[-1] != n_ao:
         return np.asarray(result.dm)
     overlap = np.asarray(system.overlap)[:n_ao, :n_ao]
-    coefficients = np.asarray(result.mo_coeff).reshape(-1, n_ao, result.mo_coeff.shape[-1])
-    filling = np.asarray(result.occupations).reshape(len(coefficients), -1)
+    mo_coeff, _, occupations = result.by_spin
     dms = []
-    for orbitals, filled in zip(coefficients, filling, strict=True):
-        held = filled > 1e-12
+    for orbitals, filled in zip(mo_coeff, occupations, strict=True):
+        held = filled > FILLED
         a = orbitals[:, held]
         # Löwdin's orthonormal orbitals are the nearest ones, so that fractional occupations keep their meaning.
         values, vectors = np.linalg.eigh(a.T @ overlap @ a)

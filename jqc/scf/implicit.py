@@ -15,9 +15,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jqc.scf.canonical import diagonal_preconditioner
 from jqc.scf.energy import energy_parts
-from jqc.scf.grassmann import Point, Tangent, blocks, hvp_from, inner, reference_at
-from jqc.scf.newton import preconditioner
+from jqc.scf.grassmann import Point, Tangent, absent, hvp_from, inner, reference_at
 from jqc.system import System
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
@@ -30,8 +30,7 @@ def chart(system: System, at: Point, x: Tangent) -> Float[Array, "spin ao ao"]:
     """D(x), a density matrix of the right rank for every x and every overlap."""
     moved = at.occupied + at.virtual @ x
     gram = jnp.swapaxes(moved, -1, -2) @ system.overlap @ moved
-    absent = ~jnp.any(at.occupied != 0, axis=1)
-    gram = gram + jax.vmap(jnp.diag)(absent.astype(gram.dtype))
+    gram = gram + jax.vmap(jnp.diag)(absent(at.occupied).astype(gram.dtype))
     return at.electrons_per_orbital * moved @ jnp.linalg.solve(gram, jnp.swapaxes(moved, -1, -2))
 
 
@@ -69,9 +68,7 @@ def relaxed_dm(functional: Functional, system: System, at: Point, order: int = 2
 def _inverse_hessian(functional: Functional, system: System, at: Point) -> Callable[[Tangent], Tangent]:
     """H₀⁻¹ by conjugate gradients, preconditioned with differences of orbital energies."""
     held = reference_at(functional, system, at)
-    occ_occ, _, virt_virt = blocks(at, held.fock)
-    diagonal = lambda matrix: jnp.diagonal(matrix, axis1=-2, axis2=-1)  # noqa: E731
-    scale = preconditioner(at, diagonal(occ_occ), diagonal(virt_virt))
+    scale = diagonal_preconditioner(at, held.fock)
 
     def product(x: Tangent) -> Tangent:
         return hvp_from(functional, system, at, held, x)

@@ -11,20 +11,12 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 
-from jqc.scf.grassmann import (
-    Point,
-    Tangent,
-    blocks,
-    gradient_from,
-    hvp_from,
-    inner,
-    reference_at,
-    retract,
-)
-from jqc.scf.kernel import Reference
-from jqc.scf.occupation import ABSENT
+from jqc.scf.canonical import canonical, gaps, preconditioner
+from jqc.scf.descent import Descent
+from jqc.scf.grassmann import Point, Tangent, gradient_from, hvp_from, inner, reference_at, retract
+from jqc.scf.step import SCFSettings
 from jqc.system import System
-from jqc.typing import Array, Bool, Float, Int
+from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 
 FIRST_RADIUS, LARGEST_RADIUS = 1.0, 8.0
@@ -33,78 +25,28 @@ FIRST_RADIUS, LARGEST_RADIUS = 1.0, 8.0
 MOST_PRODUCTS = 40
 """Hessian-vector products of one step."""
 
-SMALLEST_CURVATURE = 0.1
-"""Floor of the preconditioner in hartree."""
-
 NOISE = 1e-9
 """Energy changes below this, relative to one hartree, are rounding and accept a step that the model likes."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class NewtonState:
-    """A point with its energy and Fock matrix, and how far it is from stationary."""
+class NewtonState(Descent):
+    """A descent with its trust radius."""
 
-    at: Point
-    held: Reference
     radius: Float[Array, ""]
-    energy_change: Float[Array, ""]
-    iteration: Int[Array, ""]
-    converged: Bool[Array, ""]
-
-    @property
-    def energy(self) -> Float[Array, ""]:
-        """Total energy in hartree."""
-        return self.held.energy
-
-    @property
-    def residual(self) -> Float[Array, ""]:
-        """Norm of the orbital gradient as DIIS counts it, ‖grad E‖/2."""
-        return residual_norm(gradient_from(self.at, self.held.fock))
-
-
-def residual_norm(gradient: Tangent) -> Float[Array, ""]:
-    """‖grad E‖/2 = ‖FDS − SDF‖/√2 in an orthonormal basis, for one and two spins."""
-    return 0.5 * jnp.sqrt(inner(gradient, gradient))
 
 
 def start(functional: Functional, system: System, at: Point) -> NewtonState:
     """State of a point."""
-    return NewtonState(
-        at=at,
-        held=reference_at(functional, system, at),
-        radius=jnp.asarray(FIRST_RADIUS),
-        energy_change=jnp.asarray(jnp.inf),
-        iteration=jnp.zeros((), jnp.int32),
-        converged=jnp.asarray(False),
-    )
+    return NewtonState.begin(at, reference_at(functional, system, at), radius=jnp.asarray(FIRST_RADIUS))
 
 
-def canonical(at: Point, fock: Float[Array, "spin ao ao"]) -> tuple[Point, Array, Array]:
-    """Frames that diagonalise F_oo and F_vv, and both sets of orbital energies; absent orbitals come last."""
-    occ_occ, _, virt_virt = blocks(at, fock)
-
-    def turned(frame, block):
-        absent = ~jnp.any(frame != 0, axis=1)
-        energies, rotation = jnp.linalg.eigh(block + jax.vmap(jnp.diag)(jnp.where(absent, ABSENT, 0.0)))
-        return frame @ rotation, energies
-
-    occupied, occ_energy = turned(at.occupied, occ_occ)
-    virtual, virt_energy = turned(at.virtual, virt_virt)
-    return Point(occupied, virtual), occ_energy, virt_energy
-
-
-def preconditioner(at: Point, occ_energy: Float[Array, "spin occ"], virt_energy: Float[Array, "spin virt"]) -> Tangent:
-    """2n(ε_v − ε_o), positive; one where an orbital is absent."""
-    gaps = 2 * at.electrons_per_orbital * (virt_energy[:, :, None] - occ_energy[:, None, :])
-    return jnp.where(jnp.abs(gaps) > ABSENT / 2, 1.0, jnp.maximum(jnp.abs(gaps), SMALLEST_CURVATURE))
-
-
-def step(functional: Functional, system: System, state: NewtonState, settings) -> NewtonState:
+def step(functional: Functional, system: System, state: NewtonState, settings: SCFSettings) -> NewtonState:
     """Model step, energy of its end, and a radius that fits how well the model foretold it."""
-    at, occ_energy, virt_energy = canonical(state.at, state.held.fock)
+    at, *energies = canonical(state.at, state.held.fock)
     gradient = gradient_from(at, state.held.fock)
-    scale = preconditioner(at, occ_energy, virt_energy)
+    scale = preconditioner(at, gaps(at, *energies))
     size = jnp.sqrt(inner(gradient, gradient))
     model = truncated_cg(
         lambda x: hvp_from(functional, system, at, state.held, x),
@@ -131,8 +73,7 @@ def step(functional: Functional, system: System, state: NewtonState, settings) -
         energy_change=jnp.where(accepted, change, jnp.inf),
         iteration=state.iteration + 1,
     )
-    small = (jnp.abs(new.energy_change) < settings.energy_tolerance) & (new.residual < settings.residual_tolerance)
-    return replace(new, converged=small)
+    return replace(new, converged=settings.met_by(new.energy_change, new.residual))
 
 
 @jax.tree_util.register_dataclass

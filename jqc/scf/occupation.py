@@ -9,6 +9,10 @@ ABSENT = 1e6
 """Energy in hartree given to orbitals that do not exist (padding, linear dependencies), so that they stay empty."""
 
 
+FILLED = 1e-12
+"""Occupations above this count as electrons."""
+
+
 def aufbau(mo_energy: Float[Array, "spin mo"], electrons: Int[Array, "spin"]) -> Float[Array, "spin mo"]:
     """One electron in each of the lowest orbitals of a spin; orbitals come in order of energy."""
     return (jnp.arange(mo_energy.shape[-1]) < electrons[:, None]).astype(mo_energy.dtype)

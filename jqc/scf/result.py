@@ -67,6 +67,12 @@ class SCFResult:
         )
 
     @property
+    def by_spin(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`mo_coeff`, `mo_energy` and `occupations` with a spin axis, of length one if restricted."""
+        with_axis = lambda array, rank: np.asarray(array).reshape(-1, *array.shape[-rank:])  # noqa: E731
+        return with_axis(self.mo_coeff, 2), with_axis(self.mo_energy, 1), with_axis(self.occupations, 1)
+
+    @property
     def status(self) -> str:
         """One sentence on how the iteration ended."""
         if self.converged:

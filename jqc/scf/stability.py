@@ -12,10 +12,9 @@ import numpy as np
 
 from jqc.davidson import lowest
 from jqc.process import single_threaded_blas
-from jqc.scf.grassmann import Point, Tangent, exponential, hvp_from, point, reference_at
+from jqc.scf.canonical import canonical_reference, lift_absent
+from jqc.scf.grassmann import Point, Tangent, exponential, hvp_from, point
 from jqc.scf.kernel import Reference
-from jqc.scf.newton import canonical
-from jqc.scf.occupation import ABSENT
 from jqc.scf.result import SCFResult
 from jqc.scf.solve import scf
 from jqc.scf.step import SCFSettings
@@ -67,16 +66,16 @@ def stability(result: SCFResult, spin_resolved: bool = False, tolerance: float =
     result.check()
     both = spin_resolved and result.mo_coeff.ndim == 2
     system = keep_orbitals(result.system)
-    at, held, diagonal = _prepared(result.functional, system, point(system, result.mo_coeff, both))
-    shape, flat = diagonal.shape, np.asarray(diagonal).ravel()
+    at, held, differences = canonical_reference(result.functional, system, point(system, result.mo_coeff, both))
+    shape = differences.shape
 
     def product(block: np.ndarray) -> np.ndarray:
-        return np.asarray(_products(result.functional, system, at, held, block.reshape(-1, *shape))).reshape(
-            block.shape
-        )
+        xs = block.reshape(-1, *shape)
+        return np.asarray(_products(result.functional, system, at, held, differences, xs)).reshape(block.shape)
 
+    diagonal = 2 * at.electrons_per_orbital * np.asarray(differences).ravel()
     with single_threaded_blas():
-        found = lowest(product, flat, roots=1, tolerance=tolerance)
+        found = lowest(product, diagonal, roots=1, tolerance=tolerance)
     return Stability(float(found.values[0]), jnp.asarray(found.vectors[0].reshape(shape)), at)
 
 
@@ -95,20 +94,13 @@ def follow(
 
 
 @jax.jit
-def _prepared(functional: Functional, system: System, at: Point) -> tuple[Point, Reference, Tangent]:
-    """Canonical frames, reference, and the Hessian's diagonal without response; large where an orbital is absent."""
-    held = reference_at(functional, system, at)
-    at, occ_energy, virt_energy = canonical(at, held.fock)
-    gaps = virt_energy[:, :, None] - occ_energy[:, None, :]
-    return at, held, 2 * at.electrons_per_orbital * jnp.where(jnp.abs(gaps) > ABSENT / 2, ABSENT, gaps)
-
-
-@jax.jit
 def _products(
-    functional: Functional, system: System, at: Point, held: Reference, xs: Float[Array, "block spin virt occ"]
-):
-    """Hessian times a block of tangents; absent orbitals have a large eigenvalue instead of zero."""
-    product = partial(hvp_from, functional, system, at, held)
-    occ_absent, virt_absent = ~jnp.any(at.occupied != 0, axis=1), ~jnp.any(at.virtual != 0, axis=1)
-    absent = occ_absent[:, None, :] | virt_absent[:, :, None]
-    return jax.lax.map(product, xs) + jnp.where(absent, ABSENT, 0.0) * xs
+    functional: Functional,
+    system: System,
+    at: Point,
+    held: Reference,
+    differences: Tangent,
+    xs: Float[Array, "block spin virt occ"],
+) -> Float[Array, "block spin virt occ"]:
+    """Hessian times a block of tangents."""
+    return jax.lax.map(partial(hvp_from, functional, system, at, held), xs) + lift_absent(differences, xs)

@@ -54,6 +54,10 @@ class SCFSettings:
     linear_dependence: float = 1e-6
     diis_slots: int = field(default=8, metadata={"static": True})
 
+    def met_by(self, energy_change: Float[Array, ""], residual: Float[Array, ""]) -> Bool[Array, ""]:
+        """Whether an iteration that ended so is the last one."""
+        return (jnp.abs(energy_change) < self.energy_tolerance) & (residual < self.residual_tolerance)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -156,7 +160,6 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
     )
     change = new.energy - state.energy
     residual = jnp.linalg.norm(diis.commutator(*in_orthonormal_basis(system, new))) / jnp.sqrt(2.0)
-    converged = (jnp.abs(change) < settings.energy_tolerance) & (residual < settings.residual_tolerance)
     better = residual < 0.5 * state.best_residual
     return replace(
         new,
@@ -164,7 +167,7 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
         residual=residual,
         best_residual=jnp.where(better, residual, state.best_residual),
         best_iteration=jnp.where(better, new.iteration, state.best_iteration),
-        converged=converged,
+        converged=settings.met_by(change, residual),
     )
 
 

@@ -117,16 +117,17 @@ def _contracted(mole, auxmol, first: int, last: int, weight: np.ndarray) -> tupl
     return np.stack([p.sum(1) for p in pairs], axis=-1), np.stack([p.sum(0) for p in pairs], axis=-1)
 
 
-def exact_gradient(mole, omega: float, coulomb: np.ndarray | None, exchange: list[np.ndarray], shares: list[float]):
-    """The same from four-centre integrals; `exchange` lists density matrices of each spin, (atom, 3)."""
+def exact_gradient(mole, omega: float, coulomb: np.ndarray | None, exchange: list[Exchange]) -> np.ndarray:
+    """The same from four-centre integrals, (atom, 3)."""
     from pyscf.grad import rhf
 
     gradient = np.zeros((mole.natm, 3))
     with mole.with_range_coulomb(omega):
         if coulomb is not None:
             gradient += 2 * by_atom(mole, np.einsum("xmn,mn->mx", rhf.get_jk(mole, coulomb)[0], coulomb))
-        for dm, share in zip(exchange, shares, strict=True):
-            gradient -= 2 * share * by_atom(mole, np.einsum("xmn,mn->mx", rhf.get_jk(mole, dm)[1], dm))
+        for term in exchange:
+            dm = term.occupied @ term.occupied.T
+            gradient -= 2 * term.share * by_atom(mole, np.einsum("xmn,mn->mx", rhf.get_jk(mole, dm)[1], dm))
     return gradient
 
 
