@@ -4,11 +4,13 @@ A nucleus carries its orbitals, ∂φ_μ/∂R_A = −∇φ_μ for μ on A, so th
 the electron's coordinate on one orbital. Fitting functions need none of their own: (μν|∇P) = −(∇μ ν|P) − (μ ∇ν|P).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from jqc.system.integrals import metric_root
+from jqc.system.integrals import MetricRoot, metric_root
+from jqc.typing import Array, Float
 
 AUX_BLOCK = 64
 """Fitting functions whose derivative integrals are held at a time, about."""
@@ -55,46 +57,73 @@ def fitted_gradient(
 
     auxmol = df.addons.make_auxmol(mole, auxiliary)
     with mole.with_range_coulomb(omega), auxmol.with_range_coulomb(omega):
-        coefficients, halves, metric_weight = _fitted(auxmol, factor[: auxmol.nao], coulomb, exchange)
-        slopes = auxmol.intor("int2c2e_ip1", comp=3)
-        gradient = by_atom(auxmol, np.einsum("xpq,pq->px", slopes, metric_weight))
-        for first, last in _shell_blocks(auxmol):
-            rows = slice(auxmol.ao_loc[first], auxmol.ao_loc[last])
-            weight = np.zeros((rows.stop - rows.start, mole.nao, mole.nao))
-            if coulomb is not None:
-                weight += coefficients[rows, None, None] * coulomb
-            for term, half in zip(exchange, halves, strict=True):
-                weight -= term.share * (term.occupied @ half[rows]) @ term.occupied.T
-            on_orbital, on_fitting = _contracted(mole, auxmol, first, last, weight)
-            gradient -= 2 * by_atom(mole, on_orbital)
-            gradient += 2 * by_atom(auxmol, on_fitting, rows)
+        fitted = Fitted.of(metric_root(auxmol), factor[: auxmol.nao], coulomb, exchange)
+        return contracted_fitted(mole, auxmol, fitted.density, fitted.metric)
+
+
+def contracted_fitted(
+    mole, auxmol, density: Callable[[slice], np.ndarray], metric: Float[Array, "aux aux"]
+) -> Float[Array, "atom 3"]:
+    """Σ Γ_Pμν ∂(P|μν)/∂R − ½ Σ Y_PQ ∂(P|Q)/∂R; `density` hands out Γ for a slice of fitting functions."""
+    slopes = auxmol.intor("int2c2e_ip1", comp=3)
+    gradient = by_atom(auxmol, np.einsum("xpq,pq->px", slopes, metric))
+    for first, last in _shell_blocks(auxmol):
+        rows = slice(auxmol.ao_loc[first], auxmol.ao_loc[last])
+        on_orbital, on_fitting = _contracted(mole, auxmol, first, last, density(rows))
+        gradient -= 2 * by_atom(mole, on_orbital)
+        gradient += 2 * by_atom(auxmol, on_fitting, rows)
     return gradient
 
 
-def _fitted(auxmol, factor, coulomb, exchange) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """c, Z of every term as (aux, occ, occ), and Y."""
-    from pyscf.lib import unpack_tril
+@dataclass(frozen=True)
+class Fitted:
+    """Fitted densities: D and c = V⁻¹(P|D), and Z = V⁻¹(P|ij), (aux, occ, occ), of every exchange term."""
 
-    root = metric_root(auxmol)
-    n_aux = len(factor)
-    coefficients = np.zeros(n_aux)
-    if coulomb is not None:
-        n = len(coulomb)
-        rows, columns = np.tril_indices(n)
-        packed = np.where(rows == columns, 1.0, 2.0) * coulomb[rows, columns]
-        coefficients = root.coefficients(factor @ packed)
-    weight = np.outer(coefficients, coefficients)
-    halves = []
-    for term in exchange:
-        occ = term.occupied.shape[1]
-        half = np.empty((n_aux, occ, occ))
-        for first in range(0, n_aux, AUX_BLOCK):
-            unpacked = unpack_tril(factor[first : first + AUX_BLOCK])
-            half[first : first + AUX_BLOCK] = term.occupied.T @ (unpacked @ term.occupied)
-        half = root.coefficients(half.reshape(n_aux, -1))
-        weight -= term.share * half @ half.T
-        halves.append(half.reshape(n_aux, occ, occ))
-    return coefficients, halves, weight
+    root: MetricRoot
+    factor: np.ndarray
+    coulomb: np.ndarray | None
+    exchange: list[Exchange]
+    coefficients: np.ndarray
+    halves: list[np.ndarray]
+
+    @classmethod
+    def of(cls, root: MetricRoot, factor, coulomb, exchange: list[Exchange]) -> "Fitted":
+        """Fit the densities through the whitened tensor `factor` (aux, pair)."""
+        from pyscf.lib import unpack_tril
+
+        coefficients = np.zeros(len(factor))
+        if coulomb is not None:
+            rows, columns = np.tril_indices(len(coulomb))
+            packed = np.where(rows == columns, 1.0, 2.0) * coulomb[rows, columns]
+            coefficients = root.coefficients(factor @ packed)
+        halves = []
+        for term in exchange:
+            occ = term.occupied.shape[1]
+            half = np.empty((len(factor), occ, occ))
+            for first in range(0, len(factor), AUX_BLOCK):
+                unpacked = unpack_tril(factor[first : first + AUX_BLOCK])
+                half[first : first + AUX_BLOCK] = term.occupied.T @ (unpacked @ term.occupied)
+            halves.append(root.coefficients(half.reshape(len(factor), -1)).reshape(half.shape))
+        return cls(root, factor, coulomb, exchange, coefficients, halves)
+
+    def density(self, rows: slice) -> np.ndarray:
+        """Γ_P = c_P D − Σ k A Z_P Aᵀ, (block, ao, ao)."""
+        n = len(self.coulomb) if self.coulomb is not None else len(self.exchange[0].occupied)
+        weight = np.zeros((rows.stop - rows.start, n, n))
+        if self.coulomb is not None:
+            weight += self.coefficients[rows, None, None] * self.coulomb
+        for term, half in zip(self.exchange, self.halves, strict=True):
+            weight -= term.share * (term.occupied @ half[rows]) @ term.occupied.T
+        return weight
+
+    @property
+    def metric(self) -> np.ndarray:
+        """Y = c cᵀ − Σ k Z Z, (aux, aux)."""
+        weight = np.outer(self.coefficients, self.coefficients)
+        for term, half in zip(self.exchange, self.halves, strict=True):
+            flat = half.reshape(len(half), -1)
+            weight -= term.share * flat @ flat.T
+        return weight
 
 
 def _shell_blocks(auxmol) -> list[tuple[int, int]]:

@@ -60,6 +60,14 @@ class MetricRoot:
     matrix: np.ndarray
     triangular: bool
 
+    def whitened(self, fitting: np.ndarray) -> np.ndarray:
+        """W x: whitened integrals W(P|…) from (P|…)."""
+        from scipy.linalg import solve_triangular
+
+        if self.triangular:
+            return solve_triangular(self.matrix, fitting, lower=True)
+        return self.matrix @ fitting
+
     def coefficients(self, whitened: np.ndarray) -> np.ndarray:
         """Wᵀ x: fitting coefficients V⁻¹(P|…) from whitened integrals W(P|…)."""
         from scipy.linalg import solve_triangular
