@@ -72,9 +72,9 @@ def _two_electron_gradient(mole, result: SCFResult, omega: float, coulomb: np.nd
     """Coulomb energy (where its density is given) and the exact exchange of one range."""
     system, factors = result.system, occupied_factors(result)
     shares = [c * len(factors) / 2 for w, c in result.functional.exchange if w == omega]
-    exchange = [Exchange(a, share) for share in shares for a in factors]
     if system.coulomb == "exact":
-        return exact_gradient(mole, omega, coulomb, exchange)
+        return exact_gradient(mole, omega, coulomb, [(a @ a.T, share) for share in shares for a in factors])
+    exchange = [Exchange(a, share) for share in shares for a in factors]
     auxiliary, _ = auxiliary_basis(mole, system.aux_basis)
     n_pairs = mole.nao * (mole.nao + 1) // 2
     return fitted_gradient(mole, auxiliary, omega, np.asarray(system.repulsion[omega])[:, :n_pairs], coulomb, exchange)

@@ -146,17 +146,18 @@ def _contracted(mole, auxmol, first: int, last: int, weight: np.ndarray) -> tupl
     return np.stack([p.sum(1) for p in pairs], axis=-1), np.stack([p.sum(0) for p in pairs], axis=-1)
 
 
-def exact_gradient(mole, omega: float, coulomb: np.ndarray | None, exchange: list[Exchange]) -> np.ndarray:
-    """The same from four-centre integrals, (atom, 3)."""
+def exact_gradient(
+    mole, omega: float, coulomb: np.ndarray | None, exchange: list[tuple[np.ndarray, float]]
+) -> Float[Array, "atom 3"]:
+    """The same from four-centre integrals; `exchange` holds density matrices, which need no factor, and shares."""
     from pyscf.grad import rhf
 
     gradient = np.zeros((mole.natm, 3))
     with mole.with_range_coulomb(omega):
         if coulomb is not None:
             gradient += 2 * by_atom(mole, np.einsum("xmn,mn->mx", rhf.get_jk(mole, coulomb)[0], coulomb))
-        for term in exchange:
-            dm = term.occupied @ term.occupied.T
-            gradient -= 2 * term.share * by_atom(mole, np.einsum("xmn,mn->mx", rhf.get_jk(mole, dm)[1], dm))
+        for dm, share in exchange:
+            gradient -= 2 * share * by_atom(mole, np.einsum("xmn,mn->mx", rhf.get_jk(mole, dm)[1], dm))
     return gradient
 
 

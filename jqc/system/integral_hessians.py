@@ -55,9 +55,10 @@ def core_slopes(mole) -> Float[Array, "move ao ao"]:
 
 
 def dipole_slopes(mole, dm: np.ndarray) -> Float[Array, "3 move"]:
-    """tr(D ∂r/∂R), field axis first."""
+    """tr(D ∂r_i/∂R) of a density (ao, ao), or of one for each axis i (3, ao, ao)."""
     # ⟨μ|r_i ∂_x ν⟩, with the orbital that carries the derivative second.
-    on_orbital = np.einsum("ixmn,mn->ixn", mole.intor("int1e_irp", comp=9).reshape(3, 3, mole.nao, -1), dm)
+    slopes = mole.intor("int1e_irp", comp=9).reshape(3, 3, mole.nao, -1)
+    on_orbital = np.einsum("ixmn,imn->ixn", slopes, np.broadcast_to(dm, (3, mole.nao, mole.nao)))
     return -2 * np.swapaxes(sum_by_atom(mole, on_orbital, 2), 1, 2).reshape(3, -1)
 
 
