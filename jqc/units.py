@@ -14,3 +14,12 @@ DEBYE = 2.541746473
 
 MICROHARTREE = 1e6
 """Microhartree per hartree."""
+
+AMU = 1 / 1822.888486283
+"""Unified atomic mass units per electron mass."""
+
+WAVENUMBER = 219474.63136314
+"""cm⁻¹ per hartree."""
+
+IR_INTENSITY = 1.77709773e6
+"""km/mol per e²/mₑ of a normal mode's |∂μ/∂Q|²: N_A/(12 ε₀ c²), molar napierian."""

@@ -61,13 +61,22 @@ def parse(arguments: Sequence[str]) -> Command:
     """
     import tyro
 
+    from jqc.cli.excite import ExciteCommand
     from jqc.cli.forces import ForcesCommand
     from jqc.cli.info import InfoCommand
     from jqc.cli.optimize import OptimizeCommand
     from jqc.cli.scf import ScfCommand
+    from jqc.cli.vibrations import VibrationsCommand
 
     return tyro.extras.subcommand_cli_from_dict(
-        {"scf": ScfCommand, "forces": ForcesCommand, "optimize": OptimizeCommand, "info": InfoCommand},
+        {
+            "scf": ScfCommand,
+            "forces": ForcesCommand,
+            "optimize": OptimizeCommand,
+            "vibrations": VibrationsCommand,
+            "excite": ExciteCommand,
+            "info": InfoCommand,
+        },
         prog="jqc",
         description="Differentiable quantum chemistry in JAX.",
         args=arguments,

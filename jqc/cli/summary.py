@@ -101,3 +101,12 @@ def print_atoms(title: str, symbols: Sequence[str], rows: "np.ndarray") -> None:
     print(f"\n{title}")
     for at, (symbol, row) in enumerate(zip(symbols, rows, strict=True), start=1):
         print(f"{symbol + str(at):>5} " + " ".join(f"{component:>z14.8f}" for component in row))
+
+
+def print_columns(columns: "dict[str, Sequence[float | str]]") -> None:
+    """Print columns of equal length under their names, with a number for each row."""
+    cells = [[cell if isinstance(cell, str) else f"{cell:z.4f}" for cell in column] for column in columns.values()]
+    widths = [max(len(text) for text in (name, *column)) for name, column in zip(columns, cells, strict=True)]
+    print()
+    for at, row in enumerate(zip(*([name, *column] for name, column in zip(columns, cells, strict=True)), strict=True)):
+        print("   ".join([f"{at or '':>4}", *(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))]))

@@ -79,9 +79,7 @@ def displacements(result: SCFResult) -> Displacements:
     strain = frozen.overlap @ occupied[:, None].swapaxes(0, 1)
     hessian = frozen.hessian + 2 * _paired(frozen.focks, left)
     hessian -= 2 * _paired(strain, moved) + frozen.electrons * _paired(frozen.strain, frozen.multipliers)
-    return Displacements(
-        0.5 * (hessian + hessian.T), _dipole_slopes(result, frozen, left), answers, response.at
-    )
+    return Displacements(0.5 * (hessian + hessian.T), _dipole_slopes(result, frozen, left), answers, response.at)
 
 
 def _paired(one: np.ndarray, other: np.ndarray) -> np.ndarray:

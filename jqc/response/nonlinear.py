@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import combinations_with_replacement
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +111,7 @@ def _curvature_slopes(
     x_c: Tangent,
     field_b: Float[Array, "3"],
     field_c: Float[Array, "3"],
-) -> tuple[Tangent, dict[str, Array]]:
+) -> tuple[Tangent, dict[str, Any]]:
     """∂A_bc/∂x, and ∂A_bc by overlap, attraction (and kinetic energy alike), dipole, repulsion and coords."""
     varied = ("overlap", "attraction", "dipole", "repulsion", "coords")
 
@@ -150,7 +151,7 @@ class _NuclearContraction:
         self.mole = make_mole(result.system.molecule, result.system.basis)
         self.overlap, self.core = overlap_slopes(self.mole), core_slopes(self.mole)
 
-    def __call__(self, cotangents: dict[str, Array]) -> np.ndarray:
+    def __call__(self, cotangents: dict[str, Any]) -> np.ndarray:
         n, n_atoms = self.n_ao, self.mole.natm
         matrix = {name: _symmetric(np.asarray(cotangents[name])[..., :n, :n]) for name in _MATRICES}
         total = np.einsum("mn,amn->a", matrix["overlap"], self.overlap)

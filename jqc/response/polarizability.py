@@ -1,6 +1,6 @@
 """Polarizability: how the dipole answers a field, static or oscillating.
 
-    α_ij(ω) = −∂²E/∂F_i∂F_j = −2n Σ ⟨C_vᵀ r_i C_o, p_j⟩,     (A + B) p − ω m = −C_vᵀ r_j C_o,  (A − B) m = ω p
+α_ij(ω) = −∂²E/∂F_i∂F_j = −2n Σ ⟨C_vᵀ r_i C_o, p_j⟩,     (A + B) p − ω m = −C_vᵀ r_j C_o,  (A − B) m = ω p
 """
 
 import numpy as np

@@ -41,8 +41,7 @@ def _blocks_of_atoms(auxmol) -> list[tuple[int, int, int]]:
 
 
 class _Sums:
-    """Sums over fitting functions. Three-centre arrays are (component, aux, ν, μ), derivatives on μ, as libcint
-    lays them out."""
+    """Sums over fitting functions; three-centre arrays are (component, aux, ν, μ) as libcint lays them out, ∇ on μ."""
 
     def __init__(self, mole, auxmol, fitted: Fitted) -> None:
         n_atoms, n_ao, n_aux = mole.natm, mole.nao, auxmol.nao
@@ -68,8 +67,8 @@ class _Sums:
         """Fitting shells first to last, all on one atom."""
         rows = slice(self.auxmol.ao_loc[first], self.auxmol.ao_loc[last])
         slopes = self._integrals("int3c2e_ip1", 3, first, last)
-        if self.with_coulomb:
-            self._add_coulomb(atom, rows, slopes)
+        if self.fitted.coulomb is not None:
+            self._add_coulomb(self.fitted.coulomb, atom, rows, slopes)
         for number in range(len(self.fitted.exchange)):
             self._add_exchange(number, atom, rows, slopes)
         weight = self.fitted.density(rows)
@@ -79,8 +78,8 @@ class _Sums:
         twice = sum_by_atom(self.mole, twice, 1)
         self.centres.add(twice.reshape(3, 3, -1), both.reshape(3, 3, *both.shape[1:]), atom)
 
-    def _add_coulomb(self, atom: int, rows: slice, slopes: np.ndarray) -> None:
-        on_orbital = np.einsum("xpnm,nm->xpm", slopes, self.fitted.coulomb)
+    def _add_coulomb(self, dm: np.ndarray, atom: int, rows: slice, slopes: np.ndarray) -> None:
+        on_orbital = np.einsum("xpnm,nm->xpm", slopes, dm)
         self.rho[:, :, rows] -= 2 * sum_by_atom(self.mole, on_orbital, 2).transpose(2, 0, 1)
         self.rho[atom, :, rows] += 2 * on_orbital.sum(-1)
         shifted = np.tensordot(self.fitted.coefficients[rows], slopes, (0, 1)).transpose(0, 2, 1)

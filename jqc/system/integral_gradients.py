@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from jqc.system.integrals import MetricRoot, metric_root
-from jqc.typing import Array, Float
 
 AUX_BLOCK = 64
 """Fitting functions whose derivative integrals are held at a time, about."""
@@ -61,10 +60,11 @@ def fitted_gradient(
         return contracted_fitted(mole, auxmol, fitted.density, fitted.metric)
 
 
-def contracted_fitted(
-    mole, auxmol, density: Callable[[slice], np.ndarray], metric: Float[Array, "aux aux"]
-) -> Float[Array, "atom 3"]:
-    """Σ Γ_Pμν ∂(P|μν)/∂R − ½ Σ Y_PQ ∂(P|Q)/∂R; `density` hands out Γ for a slice of fitting functions."""
+def contracted_fitted(mole, auxmol, density: Callable[[slice], np.ndarray], metric: np.ndarray) -> np.ndarray:
+    """Σ Γ_Pμν ∂(P|μν)/∂R − ½ Σ Y_PQ ∂(P|Q)/∂R, (atom, 3).
+
+    `density` hands out Γ, symmetric in the orbitals, for a slice of fitting functions; `metric` is Y.
+    """
     slopes = auxmol.intor("int2c2e_ip1", comp=3)
     gradient = by_atom(auxmol, np.einsum("xpq,pq->px", slopes, metric))
     for first, last in _shell_blocks(auxmol):
@@ -148,7 +148,7 @@ def _contracted(mole, auxmol, first: int, last: int, weight: np.ndarray) -> tupl
 
 def exact_gradient(
     mole, omega: float, coulomb: np.ndarray | None, exchange: list[tuple[np.ndarray, float]]
-) -> Float[Array, "atom 3"]:
+) -> np.ndarray:
     """The same from four-centre integrals; `exchange` holds density matrices, which need no factor, and shares."""
     from pyscf.grad import rhf
 

@@ -1,15 +1,13 @@
 """Second derivatives of integrals by nuclear positions, contracted with densities, and the slopes of Fock matrices.
 
 An operator of the electron's coordinate on each centre does it all, d_μ = −∇_μ, and one centre of each integral follows
-from the others, d_P = −d_μ − d_ν for (μν|P) and (μ|1/|r − R_P||ν). A direction is an atom and an axis, (atom, 3) ravelled;
-arrays over directions lead with `move`.
+from the others, d_P = −d_μ − d_ν for (μν|P) and for the attraction by nucleus P. A direction is an atom and an axis,
+(atom, 3) ravelled; arrays over directions lead with `move`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-
-from jqc.typing import Array, Float
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,13 @@ def carried(mole, slopes: np.ndarray) -> np.ndarray:
     return moved.reshape(-1, *slopes.shape[1:])
 
 
-def overlap_slopes(mole) -> Float[Array, "move ao ao"]:
-    """∂S/∂R."""
+def overlap_slopes(mole) -> np.ndarray:
+    """∂S/∂R, (move, ao, ao)."""
     return carried(mole, mole.intor("int1e_ipovlp", comp=3))
 
 
-def core_slopes(mole) -> Float[Array, "move ao ao"]:
-    """∂h/∂R, core potentials included."""
+def core_slopes(mole) -> np.ndarray:
+    """∂h/∂R, core potentials included, (move, ao, ao)."""
     total = carried(mole, mole.intor("int1e_ipkin", comp=3))
     for atom in range(mole.natm):
         slopes = _attraction(mole, atom, "ipr", 3)
@@ -54,8 +52,8 @@ def core_slopes(mole) -> Float[Array, "move ao ao"]:
     return total
 
 
-def dipole_slopes(mole, dm: np.ndarray) -> Float[Array, "3 move"]:
-    """tr(D ∂r_i/∂R) of a density (ao, ao), or of one for each axis i (3, ao, ao)."""
+def dipole_slopes(mole, dm: np.ndarray) -> np.ndarray:
+    """tr(D ∂r_i/∂R), (3, move), of a density (ao, ao), or of one for each axis i (3, ao, ao)."""
     # ⟨μ|r_i ∂_x ν⟩, with the orbital that carries the derivative second.
     slopes = mole.intor("int1e_irp", comp=9).reshape(3, 3, mole.nao, -1)
     on_orbital = np.einsum("ixmn,imn->ixn", slopes, np.broadcast_to(dm, (3, mole.nao, mole.nao)))
@@ -101,8 +99,8 @@ class Centres:
         return self.total.reshape(size, size)
 
 
-def one_electron_hessian(mole, dm: np.ndarray, weighted: np.ndarray) -> Float[Array, "move move"]:
-    """∂²/∂R∂R′ of tr(D h) − tr(W S) at fixed D and W."""
+def one_electron_hessian(mole, dm: np.ndarray, weighted: np.ndarray) -> np.ndarray:
+    """∂²/∂R∂R′ of tr(D h) − tr(W S) at fixed D and W, (move, move)."""
     centres = Centres(mole.natm)
 
     def add(twice, both, weight, third):
@@ -119,8 +117,8 @@ def one_electron_hessian(mole, dm: np.ndarray, weighted: np.ndarray) -> Float[Ar
     return centres.matrix
 
 
-def nuclear_hessian(charges: np.ndarray, coords: np.ndarray) -> Float[Array, "move move"]:
-    """∂²/∂R∂R′ of Σ_{A<B} Z_A Z_B/|R_A − R_B|."""
+def nuclear_hessian(charges: np.ndarray, coords: np.ndarray) -> np.ndarray:
+    """∂²/∂R∂R′ of Σ_{A<B} Z_A Z_B/|R_A − R_B|, (move, move)."""
     apart = coords[:, None] - coords[None]
     distance = np.linalg.norm(apart, axis=-1) + np.where(np.eye(len(coords)) > 0, np.inf, 0.0)
     unit = apart / distance[:, :, None]
