@@ -48,14 +48,19 @@ def solve_paired(
         plus_images = np.concatenate([plus_images, padded_product(plus, new, BLOCK)])
         if frequency:
             minus_images = np.concatenate([minus_images, padded_product(minus, new, BLOCK)])
-        in_p, in_m = _projected(basis, plus_images, minus_images, right, frequency)
+        try:
+            in_p, in_m = _projected(basis, plus_images, minus_images, right, frequency)
+        except np.linalg.LinAlgError:
+            break
         p, m = in_p @ basis, in_m @ basis
         p_error = right - in_p @ plus_images + frequency * m
         m_error = frequency * p - in_m @ minus_images if frequency else np.zeros_like(p)
         residuals = np.maximum(np.linalg.norm(p_error, axis=1), np.linalg.norm(m_error, axis=1)) / scale
         still_open = residuals > tolerance
-        if not still_open.any() or len(basis) == diagonal.size:
+        if not still_open.any():
             return p, m
+        if len(basis) == diagonal.size:
+            break
         added = orthonormal(_preconditioned(p_error[still_open], m_error[still_open], diagonal, frequency), basis)
         if not len(added):
             break

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RESIDUAL = 1e-6
 """Orbital gradient that a density must reach."""
 
+UNKNOWN = ("excitation_energies_ev", "oscillator_strengths", "multiplicity")
+"""What is null in the JSON file of an SCF that did not converge."""
+
 
 @dataclass(frozen=True)
 class ExciteCommand(Calculation):
@@ -65,7 +68,7 @@ class ExciteCommand(Calculation):
             except ConvergenceError as error:
                 print(f"jqc: {error}", file=sys.stderr)
                 return NOT_CONVERGED
-        numbers = to_dict(result, seconds) | answers
+        numbers: dict[str, Any] = to_dict(result, seconds) | (answers or dict.fromkeys(UNKNOWN))
         numbers |= {"settings": used_settings(self, molecule), "versions": versions()}
         numbers["settings"] |= {"states": self.states, "tda": self.tda}
         print_table(numbers)

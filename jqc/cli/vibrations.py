@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 RESIDUAL = 1e-6
 """Orbital gradient that a density must reach."""
 
+UNKNOWN = ("frequencies_cm1", "ir_intensities_km_per_mol", "raman_activities_a4_per_amu", "polarizability_au")
+"""What is null in the JSON file of an SCF that did not converge."""
+
 STATIONARY = 1e-3
 """Largest force in Eh/bohr at which frequencies are those of a stationary point."""
 
@@ -61,7 +64,7 @@ class VibrationsCommand(Calculation):
                 raise InputError(f"{self.file} holds one atom, which does not vibrate; give a molecule.")
             result = solve(self, molecule, guess, residual_tolerance=RESIDUAL)
             answers = _answers(self, result) if result.converged else {}
-        numbers = to_dict(result, seconds) | answers
+        numbers: dict[str, Any] = to_dict(result, seconds) | (answers or dict.fromkeys(UNKNOWN))
         numbers |= {"settings": used_settings(self, molecule), "versions": versions()}
         print_table(numbers)
         if answers:
