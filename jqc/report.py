@@ -5,28 +5,18 @@ matplotlib is imported when a figure is drawn.
 
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jqc.errors import InputError
+from jqc.units import ELECTRONVOLT, NANOMETRE_EV, WAVENUMBER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg", ".pdf")
-"""Endings of figure files."""
-
 MOLAR_ABSORPTION = 1 / 4.31899e-9
 """∫ε dν̃ of unit oscillator strength, L mol⁻¹ cm⁻²: e² N_A/(4 mₑ c² ε₀ ln 10), Mulliken, doi:10.1063/1.1750317."""
-
-WAVENUMBER_PER_EV = 8065.543937
-"""cm⁻¹ per electronvolt."""
-
-NANOMETRE_EV = 1239.841984
-"""Wavelength in nm times energy in eV."""
 
 CURVE, STICK, TEXT = "#1f4e79", "#c8553d", "#333333"
 POINTS = 2000
@@ -48,17 +38,6 @@ def gaussian(x: np.ndarray, centre: np.ndarray, width: float) -> np.ndarray:
 def broadened(x: np.ndarray, centres: np.ndarray, areas: np.ndarray, width: float, shape: Lineshape) -> np.ndarray:
     """Sum of lines of given areas on a grid x."""
     return shape(x[:, None], np.asarray(centres)[None], width) @ np.asarray(areas)
-
-
-def figure_format(path: Path) -> str:
-    """Format that a path's ending names.
-
-    Raises:
-        InputError: none of `FORMATS`.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path} is no figure that can be written; end it in {', '.join(FORMATS)}.")
-    return path.suffix.lower()[1:]
 
 
 def rendered(figure: "Figure", kind: str) -> bytes:
@@ -99,7 +78,7 @@ def absorption_spectrum(
     (axis,) = axes
     energies, strengths = np.asarray(energies_ev), np.asarray(oscillator_strengths)
     x = np.linspace(max(0.1, energies.min() - 4 * width), energies.max() + 4 * width, POINTS)
-    curve = broadened(x, energies, strengths * MOLAR_ABSORPTION / WAVENUMBER_PER_EV, width, gaussian)
+    curve = broadened(x, energies, strengths * MOLAR_ABSORPTION * ELECTRONVOLT / WAVENUMBER, width, gaussian)
     _draw(axis, x, curve, energies, strengths, ("ε / (L mol⁻¹ cm⁻¹)", "oscillator strength"))
     axis.set_xlabel("energy / eV")
     axis.set_xlim(x[0], x[-1])

@@ -23,3 +23,6 @@ WAVENUMBER = 219474.63136314
 
 IR_INTENSITY = 1.77709773e6
 """km/mol per e²/mₑ of a normal mode's |∂μ/∂Q|²: N_A/(12 ε₀ c²), molar napierian."""
+
+NANOMETRE_EV = 1239.841984
+"""Wavelength in nm times energy in eV."""

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
-from jqc.cli.files import write_atomically, write_json
+from jqc.cli.files import figure_format, write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_columns, print_table, to_dict
 from jqc.errors import ConvergenceError, InputError
-from jqc.report import NANOMETRE_EV, absorption_spectrum, figure_format, rendered
-from jqc.units import ELECTRONVOLT
+from jqc.units import ELECTRONVOLT, NANOMETRE_EV
 
 if TYPE_CHECKING:
     from jqc.response import Excitations
@@ -77,6 +76,8 @@ class ExciteCommand(Calculation):
         if json_path:
             write_json(json_path, numbers)
         if plot_path and answers:
+            from jqc.report import absorption_spectrum, rendered
+
             columns = (numbers["excitation_energies_ev"], numbers["oscillator_strengths"])
             title = f"{self.file.name}, {'TDA-' if self.tda else ''}{self.xc}/{self.basis}"
             write_atomically(plot_path, rendered(absorption_spectrum(*columns, title, self.width), kind))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
-from jqc.cli.files import write_atomically, write_json
+from jqc.cli.files import figure_format, write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_columns, print_table, to_dict
 from jqc.errors import InputError
-from jqc.report import figure_format, rendered, vibrational_spectrum
 
 if TYPE_CHECKING:
     from jqc.response import Thermochemistry, Vibrations
@@ -73,6 +72,8 @@ class VibrationsCommand(Calculation):
         if json_path:
             write_json(json_path, numbers)
         if plot_path and answers:
+            from jqc.report import rendered, vibrational_spectrum
+
             columns = ("frequencies_cm1", "ir_intensities_km_per_mol", "raman_activities_a4_per_amu")
             title = f"{self.file.name}, {self.xc}/{self.basis}"
             figure = vibrational_spectrum(*(numbers[name] for name in columns), title=title)

@@ -31,6 +31,7 @@ def by_pyscf(result, xc: str, coulomb: str) -> np.ndarray:
     solver = solver.density_fit(auxbasis="def2-universal-jkfit") if coulomb == "df" else solver
     solver.grids.level, solver.conv_tol, solver.conv_tol_grad = 1, 1e-12, 1e-8
     solver.kernel(np.asarray(result.dm))
+    solver.conv_tol_cpscf = 1e-11
     hessian = solver.Hessian()
     if coulomb == "df":
         hessian.auxbasis_response = 2
