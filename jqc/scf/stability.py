@@ -103,4 +103,4 @@ def _products(
     xs: Float[Array, "block spin virt occ"],
 ) -> Float[Array, "block spin virt occ"]:
     """Hessian times a block of tangents."""
-    return jax.lax.map(partial(hvp_from, functional, system, at, held), xs) + lift_absent(differences, xs)
+    return jax.vmap(partial(hvp_from, functional, system, at, held))(xs) + lift_absent(differences, xs)
