@@ -19,7 +19,7 @@ def solve_paired(
     tolerance: float = 1e-7,
     max_iterations: int = 60,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """p and m (row, n) of P p − ω m = b, M m − ω p = 0 for the rows b of `right`; m = 0 without a frequency.
+    """Vectors p and m (row, n) of P p − ω m = b, M m − ω p = 0 for the rows b of `right`; m = 0 without a frequency.
 
     `diagonal` approximates that of both symmetric operators; a residual is relative to the largest row of `right`.
 
@@ -66,7 +66,7 @@ def solve_paired(
 
 
 def _projected(basis, plus_images, minus_images, right, frequency) -> tuple[np.ndarray, np.ndarray]:
-    """p and m in the subspace."""
+    """Both solutions in the subspace."""
     p_matrix, target = basis @ plus_images.T, basis @ right.T
     if not frequency:
         return np.linalg.solve(p_matrix, target).T, np.zeros((len(right), len(basis)))

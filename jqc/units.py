@@ -14,3 +14,12 @@ DEBYE = 2.541746473
 
 MICROHARTREE = 1e6
 """Microhartree per hartree."""
+
+WAVENUMBER = 219474.63136314
+"""cm⁻¹ per hartree."""
+
+NANOMETRE = 45.563352529
+"""Wavelength in nm times energy in hartree, hc."""
+
+MOLAR_ABSORPTION = 1 / 4.31899e-9
+"""∫ε dν̃ in L mol⁻¹ cm⁻² of oscillator strength one, e² N_A/(4 mₑ c² ε₀ ln 10); Mulliken, doi:10.1063/1.1750317."""

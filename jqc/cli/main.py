@@ -61,13 +61,20 @@ def parse(arguments: Sequence[str]) -> Command:
     """
     import tyro
 
+    from jqc.cli.excite import ExciteCommand
     from jqc.cli.forces import ForcesCommand
     from jqc.cli.info import InfoCommand
     from jqc.cli.optimize import OptimizeCommand
     from jqc.cli.scf import ScfCommand
 
     return tyro.extras.subcommand_cli_from_dict(
-        {"scf": ScfCommand, "forces": ForcesCommand, "optimize": OptimizeCommand, "info": InfoCommand},
+        {
+            "scf": ScfCommand,
+            "forces": ForcesCommand,
+            "optimize": OptimizeCommand,
+            "excite": ExciteCommand,
+            "info": InfoCommand,
+        },
         prog="jqc",
         description="Differentiable quantum chemistry in JAX.",
         args=arguments,

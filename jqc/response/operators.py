@@ -79,7 +79,7 @@ class OrbitalResponse:
         return np.einsum("sma,xmn,sni->xsai", *map(np.asarray, frames), optimize=True)
 
     def answer(self, right: np.ndarray, frequency: float = 0.0, tolerance: float = 1e-7) -> np.ndarray:
-        """p = X + Y of (A + B) p − ω m = −b, (A − B) m = ω p for the rows b (row, spin, virt, occ).
+        """The sum p = X + Y of (A + B) p − ω m = −b, (A − B) m = ω p for the rows b (row, spin, virt, occ).
 
         To first order the density matrix changes by n (C_v p C_oᵀ + C_o pᵀ C_vᵀ), n electrons per orbital.
         """
