@@ -12,7 +12,13 @@ import numpy as np
 from jqc.errors import InstabilityError
 
 Product = Callable[[np.ndarray], np.ndarray]
-"""Operator on a block of vectors, (block, n) to (block, n); blocks always have the length of the first guesses."""
+"""Operator on a block of vectors, (block, n) to (block, n); blocks always have the same length."""
+
+BLOCK = 6
+"""Vectors in a block of products at most: enough for what they share, few enough for their memory."""
+
+DEGENERATE = 1e-3
+"""Diagonal elements closer than this belong to one set."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,14 @@ class Eigenpairs:
 
 
 def unit_guesses(diagonal: np.ndarray, count: int) -> np.ndarray:
-    """Unit vectors at the lowest diagonal elements, with a little of everything so that no symmetry hides a root."""
+    """Unit vectors at the lowest diagonal elements, with a little of everything so that no symmetry hides a root.
+
+    At least `count` if there are, and all of a degenerate set.
+    """
+    order = np.argsort(diagonal, kind="stable")
+    count = int((diagonal <= diagonal[order[min(count, diagonal.size) - 1]] + DEGENERATE).sum())
     rows = np.zeros((count, diagonal.size))
-    rows[np.arange(count), np.argsort(diagonal, kind="stable")[:count]] = 1.0
+    rows[np.arange(count), order[:count]] = 1.0
     return rows + 1e-3 * np.random.default_rng(0).normal(size=rows.shape) / (1 + np.abs(diagonal))
 
 
@@ -53,10 +64,10 @@ def lowest(
     >>> bool(np.allclose(found.values, np.linalg.eigvalsh(matrix)[:2]))
     True
     """
-    block = min(diagonal.size, roots + 2) if guesses is None else len(guesses)
-    basis = orthonormal(unit_guesses(diagonal, block) if guesses is None else guesses)
+    basis = orthonormal(unit_guesses(diagonal, roots + 2) if guesses is None else guesses)
+    count = len(basis)
+    block, largest = min(count, BLOCK), min(diagonal.size, max(12 * count, 60))
     images = padded_product(product, basis, block)
-    largest = min(diagonal.size, max(12 * block, 60))
     products = len(basis)
     for iteration in range(max_iterations):
         values, coefficients = np.linalg.eigh(_symmetric(basis @ images.T))
@@ -66,8 +77,8 @@ def lowest(
         found = Eigenpairs(values, vectors, np.linalg.norm(errors, axis=1), products, tolerance)
         if found.converged or len(basis) == diagonal.size or iteration + 1 == max_iterations:
             return found
-        if len(basis) + block > largest:
-            keep = coefficients[:, : min(2 * block, len(basis))].T
+        if len(basis) + count > largest:
+            keep = coefficients[:, : min(2 * count, len(basis))].T
             basis, images = keep @ basis, keep @ images
         open_roots = found.residuals > tolerance
         new = orthonormal(_corrections(errors[open_roots], diagonal, values[open_roots]), basis)
@@ -89,55 +100,54 @@ class PairedEigenpairs(Eigenpairs):
 def lowest_paired(
     plus: Product, minus: Product, diagonal: np.ndarray, roots: int, tolerance: float = 1e-5, max_iterations: int = 60
 ) -> PairedEigenpairs:
-    """Lowest ω > 0 of the linear-response problem with P = A + B and M = A − B, both symmetric, M positive.
+    """Lowest ω > 0 of the linear-response problem with P = A + B and M = A − B, both symmetric and positive.
 
-    One subspace serves both sides (Olsen, Jensen & Jørgensen, J. Comput. Phys. 74, 265 (1988),
-    doi:10.1016/0021-9991(88)90081-2; Stratmann, Scuseria & Frisch, J. Chem. Phys. 109, 8218 (1998),
-    doi:10.1063/1.477483). `diagonal` approximates that of both.
+    p and m have a subspace each, so that an iteration takes one product of either kind for each open root; the lowest
+    ω are minima of ½(p·Pp + m·Mm)/|p·m| (Thouless, Nucl. Phys. 22, 78 (1961), doi:10.1016/0029-5582(61)90364-9; Bai &
+    Li, SIAM J. Matrix Anal. Appl. 33, 1075 (2012), doi:10.1137/110838960). `diagonal` approximates that of both.
     """
-    block = min(diagonal.size, 2 * roots + 2)
-    basis = orthonormal(unit_guesses(diagonal, min(diagonal.size, roots + 2)))
-    plus_images, minus_images = padded_product(plus, basis, block), padded_product(minus, basis, block)
-    products = len(basis)
+    p_basis = m_basis = orthonormal(unit_guesses(diagonal, roots + 2))
+    block = min(len(p_basis), BLOCK)
+    p_images, m_images = padded_product(plus, p_basis, block), padded_product(minus, m_basis, block)
+    products = len(p_basis)
     for iteration in range(max_iterations):
-        p, m, values = _paired_subspace(basis, plus_images, minus_images, roots)
-        p_error = p @ plus_images - values[:, None] * (m @ basis)
-        m_error = m @ minus_images - values[:, None] * (p @ basis)
-        residuals = np.maximum(np.linalg.norm(p_error, axis=1), np.linalg.norm(m_error, axis=1))
-        found = PairedEigenpairs(values, p @ basis, residuals, products, tolerance, m @ basis)
-        if found.converged or len(basis) == diagonal.size or iteration + 1 == max_iterations:
+        in_p, in_m, values = _paired_subspace(p_basis, p_images, m_basis, m_images, roots)
+        p, m = in_p @ p_basis, in_m @ m_basis
+        p_errors, m_errors = in_p @ p_images - values[:, None] * m, in_m @ m_images - values[:, None] * p
+        residuals = np.maximum(np.linalg.norm(p_errors, axis=1), np.linalg.norm(m_errors, axis=1))
+        found = PairedEigenpairs(values, p, residuals, products, tolerance, m)
+        still_open = residuals > tolerance
+        if not still_open.any() or iteration + 1 == max_iterations:
             return found
-        open_roots = residuals > tolerance
-        errors = p_error[open_roots], m_error[open_roots]
-        new = orthonormal(np.concatenate([_corrections(e, diagonal, values[open_roots]) for e in errors]), basis)
-        if not len(new):
+        corrections = paired_corrections(p_errors[still_open], m_errors[still_open], diagonal, values[still_open])
+        p_new, m_new = orthonormal(corrections[0], p_basis), orthonormal(corrections[1], m_basis)
+        if not len(p_new) + len(m_new):
             return found
-        plus_images = np.concatenate([plus_images, padded_product(plus, new, block)])
-        minus_images = np.concatenate([minus_images, padded_product(minus, new, block)])
-        basis = np.concatenate([basis, new])
-        products += len(new)
+        p_images = np.concatenate([p_images, padded_product(plus, p_new, block)])
+        m_images = np.concatenate([m_images, padded_product(minus, m_new, block)])
+        p_basis, m_basis = np.concatenate([p_basis, p_new]), np.concatenate([m_basis, m_new])
+        products += len(p_new)
     raise ValueError(f"max_iterations is {max_iterations}; it must be at least 1.")
 
 
-def _paired_subspace(basis, plus_images, minus_images, roots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """p, m (root, basis) and ω of the projected problem, through Lᵀ P L t = ω² t with M = L Lᵀ, p = L t, m = P p/ω.
+def _paired_subspace(p_basis, p_images, m_basis, m_images, roots) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients of p and m in their subspaces, and ω: 1/ω are singular values of L_P⁻¹ S L_M⁻ᵀ.
+
+    S is the subspaces' overlap, P = L_P L_Pᵀ and M = L_M L_Mᵀ in them.
 
     Raises:
         InstabilityError: P or M is not positive: the reference is no minimum.
     """
-    p_matrix, m_matrix = _symmetric(basis @ plus_images.T), _symmetric(basis @ minus_images.T)
     try:
-        low = np.linalg.cholesky(m_matrix)
+        p_low = np.linalg.cholesky(_symmetric(p_basis @ p_images.T))
+        m_low = np.linalg.cholesky(_symmetric(m_basis @ m_images.T))
     except np.linalg.LinAlgError:
         raise InstabilityError(_NO_MINIMUM) from None
-    squares, vectors = np.linalg.eigh(low.T @ p_matrix @ low)
-    if squares[0] <= 0:
-        raise InstabilityError(_NO_MINIMUM)
-    values = np.sqrt(squares[:roots])
-    p = (low @ vectors[:, :roots]).T
-    m = (p @ p_matrix) / values[:, None]
-    scale = 1 / np.sqrt(np.sum(p * m, axis=1, keepdims=True))
-    return p * scale, m * scale, values
+    shared = np.linalg.solve(m_low, np.linalg.solve(p_low, p_basis @ m_basis.T).T).T
+    left, inverses, right = np.linalg.svd(shared)
+    scale = np.sqrt(1 / inverses[:roots])
+    in_p, in_m = np.linalg.solve(p_low.T, left[:, :roots] * scale), np.linalg.solve(m_low.T, right[:roots].T * scale)
+    return in_p.T, in_m.T, 1 / inverses[:roots]
 
 
 _NO_MINIMUM = (
@@ -146,15 +156,26 @@ _NO_MINIMUM = (
 )
 
 
+def paired_corrections(
+    p_errors: np.ndarray, m_errors: np.ndarray, diagonal: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """[[d, −ω], [−ω, d]]⁻¹ on residuals: what P and M would ask for if they were their diagonal d."""
+    omega = values[:, None]
+    determinant = diagonal**2 - omega**2
+    determinant = np.where(np.abs(determinant) < 1e-3, np.copysign(1e-3, determinant), determinant)
+    p = (diagonal * p_errors + omega * m_errors) / determinant
+    return p, (omega * p_errors + diagonal * m_errors) / determinant
+
+
 def _corrections(errors: np.ndarray, diagonal: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Davidson's preconditioned residuals, r/(diagonal − ω), bounded where the two meet."""
     gaps = diagonal[None, :] - values[:, None]
     return errors / np.where(np.abs(gaps) < 1e-2, np.copysign(1e-2, gaps), gaps)
 
 
-def padded_product(product: Product, vectors: np.ndarray, block: int) -> np.ndarray:
+def padded_product(product: Product, vectors: np.ndarray, block: int = BLOCK) -> np.ndarray:
     """Product with any number of vectors, in blocks of one length."""
-    parts = []
+    parts = [np.zeros((0, vectors.shape[1]))]
     for first in range(0, len(vectors), block):
         part = vectors[first : first + block]
         padded = np.pad(part, ((0, block - len(part)), (0, 0)))

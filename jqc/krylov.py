@@ -6,11 +6,8 @@ All right-hand sides share one subspace on the host, so that what one needs serv
 
 import numpy as np
 
-from jqc.davidson import Product, orthonormal, padded_product
+from jqc.davidson import Product, orthonormal, padded_product, paired_corrections
 from jqc.errors import ConvergenceError
-
-BLOCK = 6
-"""Vectors in a block of products."""
 
 
 def solve_paired(
@@ -45,9 +42,9 @@ def solve_paired(
         if not len(basis):
             break
         new = basis[len(plus_images) :]
-        plus_images = np.concatenate([plus_images, padded_product(plus, new, BLOCK)])
+        plus_images = np.concatenate([plus_images, padded_product(plus, new)])
         if frequency:
-            minus_images = np.concatenate([minus_images, padded_product(minus, new, BLOCK)])
+            minus_images = np.concatenate([minus_images, padded_product(minus, new)])
         try:
             in_p, in_m = _projected(basis, plus_images, minus_images, right, frequency)
         except np.linalg.LinAlgError:
@@ -85,10 +82,6 @@ def _projected(basis, plus_images, minus_images, right, frequency) -> tuple[np.n
 
 
 def _preconditioned(p_error, m_error, diagonal, frequency) -> np.ndarray:
-    """Corrections to p and m where P and M are replaced by their diagonal d, through [[d, −ω], [−ω, d]]⁻¹."""
-    determinant = diagonal**2 - frequency**2
-    determinant = np.where(np.abs(determinant) < 1e-3, np.copysign(1e-3, determinant), determinant)
-    p = (diagonal * p_error + frequency * m_error) / determinant
-    if not frequency:
-        return p
-    return np.concatenate([p, (frequency * p_error + diagonal * m_error) / determinant])
+    """Corrections to p, and to m at a frequency."""
+    p, m = paired_corrections(p_error, m_error, diagonal, np.full(len(p_error), frequency))
+    return np.concatenate([p, m]) if frequency else p

@@ -21,8 +21,11 @@ AMU = 1 / 1822.888486283
 WAVENUMBER = 219474.63136314
 """cm⁻¹ per hartree."""
 
+NANOMETRE = 45.563352529
+"""Wavelength in nm times energy in hartree, hc."""
+
+MOLAR_ABSORPTION = 1 / 4.31899e-9
+"""∫ε dν̃ in L mol⁻¹ cm⁻² of oscillator strength one, e² N_A/(4 mₑ c² ε₀ ln 10); Mulliken, doi:10.1063/1.1750317."""
+
 IR_INTENSITY = 1.77709773e6
 """km/mol per e²/mₑ of a normal mode's |∂μ/∂Q|²: N_A/(12 ε₀ c²), molar napierian."""
-
-NANOMETRE_EV = 1239.841984
-"""Wavelength in nm times energy in eV."""

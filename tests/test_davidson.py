@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jqc.davidson import lowest, orthonormal
+from jqc.davidson import lowest, lowest_paired, orthonormal
+from jqc.errors import InstabilityError
 
 
 def matrix(size: int, seed: int, coupling: float = 0.05) -> np.ndarray:
@@ -51,3 +52,50 @@ def test_orthonormal_drops_what_is_there_already():
     rows = np.eye(4)[:2]
     assert len(orthonormal(np.array([[1.0, 1.0, 0.0, 0.0]]), rows)) == 0
     np.testing.assert_allclose(abs(orthonormal(np.array([[1.0, 0.0, 3.0, 0.0]]), rows)), [[0, 0, 1, 0]], atol=1e-12)
+
+
+def paired(size: int, seed: int, coupling: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P and M with a common diagonal that has degenerate sets, and every ω."""
+    rng = np.random.default_rng(seed)
+    diagonal = np.repeat(np.linspace(0.5, 10.0, -(-size // 2)), 2)[:size]
+    noises = [rng.normal(size=(size, size), scale=coupling) for _ in range(2)]
+    plus, minus = (np.diag(diagonal) + noise + noise.T for noise in noises)
+    return plus, minus, np.sqrt(np.sort(np.linalg.eigvals(plus @ minus).real))
+
+
+@settings(max_examples=15, deadline=None)
+@given(size=st.integers(4, 100), seed=st.integers(0, 100), roots=st.integers(1, 4))
+def test_lowest_solutions_of_linear_response(size, seed, roots):
+    plus, minus, expected = paired(size, seed)
+    found = lowest_paired(lambda b: b @ plus, lambda b: b @ minus, np.diag(plus), roots, tolerance=1e-7)
+    assert found.converged
+    np.testing.assert_allclose(found.values, expected[:roots], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.vectors @ plus, found.values[:, None] * found.partners, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.partners @ minus, found.values[:, None] * found.vectors, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.vectors @ found.partners.T, np.eye(roots), rtol=0, atol=1e-6)
+
+
+def test_an_iteration_takes_one_product_of_either_kind_for_each_root():
+    plus, minus, _ = paired(200, 1)
+    counts = {"plus": 0, "minus": 0}
+
+    def counted(name, matrix):
+        def product(block):
+            counts[name] += int((np.abs(block).sum(axis=1) > 0).sum())
+            return block @ matrix
+
+        return product
+
+    found = lowest_paired(counted("plus", plus), counted("minus", minus), np.diag(plus), 4)
+    assert found.converged
+    assert counts["plus"] == found.products
+    assert counts["minus"] <= found.products + 4
+    assert found.products <= 60
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_an_unstable_reference_is_told(side):
+    matrices = [np.diag(np.arange(1.0, 21.0)) for _ in range(2)]
+    matrices[side][0, 0] = -0.1
+    with pytest.raises(InstabilityError):
+        lowest_paired(lambda b: b @ matrices[0], lambda b: b @ matrices[1], np.arange(1.0, 21.0), 2)

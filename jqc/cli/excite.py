@@ -1,4 +1,4 @@
-"""`jqc excite`: excited states and the UV/Vis spectrum of a molecule in a file."""
+"""`jqc excite`: excited states and the ultraviolet and visible spectrum of a molecule in a file."""
 
 import math
 import sys
@@ -9,133 +9,165 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
-from jqc.cli.files import figure_format, write_atomically, write_json
+from jqc.cli.files import write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_columns, print_table, to_dict
-from jqc.errors import ConvergenceError, InputError
-from jqc.units import ELECTRONVOLT, NANOMETRE_EV
+from jqc.errors import ConvergenceError, InputError, InstabilityError
+from jqc.units import ELECTRONVOLT, NANOMETRE
 
 if TYPE_CHECKING:
     from jqc.response import Excitations
+    from jqc.response.tddft import OrbitalPair
     from jqc.scf import SCFResult
+    from jqc.system import Molecule
 
 RESIDUAL = 1e-6
 """Orbital gradient that a density must reach."""
 
-UNKNOWN = ("excitation_energies_ev", "oscillator_strengths", "multiplicity")
-"""What is null in the JSON file of an SCF that did not converge."""
+STABILITY_RESIDUAL = 1e-3
+"""Residual of the Hessian's lowest eigenvector; its eigenvalue is right to the square, and never too low."""
+
+COLUMNS = (
+    "excitation_energies_ev",
+    "wavelengths_nm",
+    "oscillator_strengths",
+    "multiplicity",
+    "transition_dipoles_au",
+    "orbital_pairs",
+)
 
 
 @dataclass(frozen=True)
 class ExciteCommand(Calculation):
-    """Excited states by time-dependent Kohn–Sham theory: energies, oscillator strengths, UV/Vis spectrum.
+    """Excited states of a molecule by time-dependent density functional theory.
 
     Exit code: 0 done, 3 not converged, 2 bad input.
     """
 
     states: Annotated[int, arg(metavar="INT")] = 10
-    """How many states, of each multiplicity."""
+    """How many; of singlets and of triplets each."""
     tda: bool = False
-    """Tamm–Dancoff approximation."""
+    """Tamm–Dancoff approximation instead of Casida's equations."""
     triplets: bool = False
     """Triplets of a closed shell too."""
     width: Annotated[float, arg(metavar="EV")] = 0.4
-    """Full width at half maximum of the bands that are drawn."""
+    """Full width at half maximum of the plot's lines."""
     plot: Annotated[Path | None, arg(metavar="OUT.png")] = None
-    """Draw the UV/Vis spectrum here: .png, .svg or .pdf."""
+    """Draw the spectrum here: .png, .svg or .pdf."""
 
     def run(self) -> int:
-        """Solve, diagonalise, print, write.
+        """Solve, excite, print, write.
 
         Raises:
-            InputError: something given cannot be used; no file has been touched.
+            InputError: something given cannot be used, or the density is unstable; no file has been touched.
         """
-        if self.states < 1:
-            raise InputError(f"--states is {self.states}; ask for at least one.")
-        if not (self.width > 0 and math.isfinite(self.width)):
-            raise InputError(f"--width is {self.width}; give a positive number of electronvolts.")
-        kind = figure_format(self.plot) if self.plot else ""
         with timed() as seconds:
             json_path, plot_path = outputs(self.file, json=self.json, plot=self.plot)
+            kind = self._checked_format()
             set_up_jax()
             molecule, guess = inputs(self)
-            if self.triplets and molecule.spin:
-                raise InputError(f"--triplets needs a closed shell; this one has {molecule.spin} unpaired electrons.")
+            self._check(molecule)
             result = solve(self, molecule, guess, residual_tolerance=RESIDUAL)
+            states = dict.fromkeys(COLUMNS)
             try:
-                answers = _answers(self, result) if result.converged else {}
+                states = self._states(result.check())
             except ConvergenceError as error:
-                print(f"jqc: {error}", file=sys.stderr)
-                return NOT_CONVERGED
-        numbers: dict[str, Any] = to_dict(result, seconds) | (answers or dict.fromkeys(UNKNOWN))
-        numbers |= {"settings": used_settings(self, molecule), "versions": versions()}
-        numbers["settings"] |= {"states": self.states, "tda": self.tda}
+                print(f"jqc: no excited states: {error}", file=sys.stderr)
+        used = {name: getattr(self, name) for name in ("states", "tda", "triplets", "width")}
+        numbers = to_dict(result, seconds) | states
+        numbers |= {"settings": used_settings(self, molecule) | used, "versions": versions()}
         print_table(numbers)
-        if answers:
+        if states["orbital_pairs"] is not None:
             _print_states(numbers)
         if json_path:
             write_json(json_path, numbers)
-        if plot_path and answers:
-            from jqc.report import absorption_spectrum, rendered
+        if plot_path and states["orbital_pairs"] is not None:
+            write_atomically(plot_path, self._drawn(numbers, kind))
+        return 0 if states["orbital_pairs"] is not None else NOT_CONVERGED
 
-            columns = (numbers["excitation_energies_ev"], numbers["oscillator_strengths"])
-            title = f"{self.file.name}, {'TDA-' if self.tda else ''}{self.xc}/{self.basis}"
-            write_atomically(plot_path, rendered(absorption_spectrum(*columns, title, self.width), kind))
-        return 0 if result.converged else NOT_CONVERGED
+    def _checked_format(self) -> str:
+        """The plot's format."""
+        from jqc.report import figure_format
+
+        if not (self.width > 0 and math.isfinite(self.width)):
+            raise InputError(f"--width is {self.width}; give a positive width in eV.")
+        return figure_format(self.plot) if self.plot else ""
+
+    def _check(self, molecule: "Molecule") -> None:
+        """Refuse what no SCF could help."""
+        from jqc.system.basis import make_mole
+
+        if self.triplets and molecule.spin:
+            raise InputError(f"--triplets needs a closed shell, and spin is {molecule.spin}; leave it out.")
+        mole = make_mole(molecule, self.basis)
+        spins = mole.nelec if molecule.spin else mole.nelec[:1]
+        available = sum(n * (mole.nao - n) for n in spins)
+        if not 1 <= self.states <= available:
+            raise InputError(f"--states is {self.states}; this molecule and basis have 1 to {available}.")
+
+    def _states(self, result: "SCFResult") -> dict[str, Any]:
+        """What is written about the states, in order of energy."""
+        from jqc.response import excitations
+        from jqc.scf.stability import stability
+
+        found = stability(result, spin_resolved=True, tolerance=STABILITY_RESIDUAL)
+        rows = []
+        for triplet in (False, True)[: 1 + self.triplets]:
+            try:
+                rows += _rows(excitations(result, self.states, tda=self.tda, triplet=triplet))
+            except InstabilityError:
+                raise InputError(
+                    f"the density is no minimum (lowest orbital Hessian eigenvalue {found.eigenvalue:.1e} Eh), so that "
+                    f"Casida's equations have no real {'triplet ' * triplet}solutions; add --tda, or another --guess."
+                ) from None
+        columns = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
+        lowest = {"lowest_orbital_hessian_hartree": found.eigenvalue, "stable": found.stable}
+        return dict(zip(COLUMNS, map(list, columns), strict=True)) | lowest
+
+    def _drawn(self, numbers: dict[str, Any], kind: str) -> bytes:
+        """The spectrum's file."""
+        from jqc.report import absorption_spectrum, rendered
+
+        title = f"{self.file.stem} · {self.xc}/{self.basis} · {'TDA' if self.tda else 'TDDFT'}"
+        columns = (numbers[name] for name in ("excitation_energies_ev", "oscillator_strengths"))
+        return rendered(absorption_spectrum(*columns, title=title, width=self.width), kind)
 
 
-def _answers(options: ExciteCommand, result: "SCFResult") -> dict[str, Any]:
-    """States of every multiplicity in rising order, for JSON."""
-    from jqc.response import excitations
-    from jqc.scf.stability import UNSTABLE, stability
-
-    lowest = stability(result).eigenvalue
-    if lowest < UNSTABLE:
-        print(
-            f"jqc: the density is unstable (lowest orbital Hessian eigenvalue {lowest:.1e} Eh); lower ones exist.",
-            file=sys.stderr,
+def _rows(found: "Excitations") -> list[tuple]:
+    """A row of `COLUMNS` for each state."""
+    spins = ("",) if len(found.x_plus_y[0]) == 1 else ("α ", "β ")
+    return [
+        (
+            float(energy * ELECTRONVOLT),
+            float(NANOMETRE / energy),
+            float(found.oscillator_strengths[state]),
+            found.multiplicity,
+            found.transition_dipoles[state].tolist(),
+            [_named(pair, spins[pair.spin]) for pair in found.leading_pairs(state)],
         )
-    rows = []
-    for triplet in (False, True) if options.triplets else (False,):
-        found = excitations(result, options.states, tda=options.tda, triplet=triplet)
-        rows += [_state(found, state) for state in range(options.states)]
-    rows.sort(key=lambda row: row["excitation_energies_ev"])
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return columns | {"lowest_orbital_hessian_hartree": lowest}
+        for state, energy in enumerate(found.energies)
+    ]
 
 
-def _state(found: "Excitations", state: int) -> dict[str, Any]:
-    energy = float(found.energies[state]) * ELECTRONVOLT
-    return {
-        "excitation_energies_ev": energy,
-        "wavelengths_nm": NANOMETRE_EV / energy,
-        "oscillator_strengths": float(found.oscillator_strengths[state]),
-        "multiplicity": found.multiplicity,
-        "transition_dipoles_au": found.transition_dipoles[state].tolist(),
-        "dominant_transitions": _dominant(found, state),
-    }
-
-
-def _dominant(found: "Excitations", state: int) -> str:
-    """The pair of orbitals with the largest amplitude, counted from the frontier, and its weight."""
-    import numpy as np
-
-    x = 0.5 * (found.x_plus_y[state] + found.x_minus_y[state])
-    spin, virtual, occupied = np.unravel_index(np.argmax(np.abs(x)), x.shape)
-    holes = int((np.abs(np.asarray(found.at.occupied[spin])).max(axis=0) > 0).sum())
-    below, above = holes - 1 - int(occupied), int(virtual)
-    label = "" if len(x) == 1 else " αβ"[1 + int(spin)]
-    names = (f"H{-below if below else ''}", f"L{f'+{above}' if above else ''}")
-    return f"{names[0]}→{names[1]}{label} {x[spin, virtual, occupied] ** 2 / np.sum(x**2):.0%}"
+def _named(pair: "OrbitalPair", spin: str) -> dict[str, Any]:
+    """A pair by the names of its orbitals."""
+    hole = f"{spin}HOMO" + (f"−{pair.below}" if pair.below else "")
+    return {"from": hole, "to": f"{spin}LUMO" + (f"+{pair.above}" if pair.above else ""), "weight": pair.weight}
 
 
 def _print_states(numbers: dict[str, Any]) -> None:
-    print_columns(
-        {
-            "multiplicity": numbers["multiplicity"],
-            "energy / eV": numbers["excitation_energies_ev"],
-            "λ / nm": numbers["wavelengths_nm"],
-            "strength": numbers["oscillator_strengths"],
-            "mostly": numbers["dominant_transitions"],
-        }
-    )
+    """Print a line for each state, and on stderr whether the density below them is unstable."""
+    formats = {"excitation_energies_ev": ".4f", "wavelengths_nm": ".1f", "oscillator_strengths": ".4f"}
+    energies, wavelengths, strengths = ([f"{x:{form}}" for x in numbers[name]] for name, form in formats.items())
+    ways = [
+        ", ".join(f"{p['from']} → {p['to']} {p['weight']:.2f}" for p in pairs) for pairs in numbers["orbital_pairs"]
+    ]
+    columns = {"multiplicity": numbers["multiplicity"], "E / eV": energies, "λ / nm": wavelengths, "f": strengths}
+    print_columns(columns | {"orbitals": ways}, left=("multiplicity", "orbitals"))
+    if not numbers["stable"]:
+        print(
+            f"jqc: the density is unstable (lowest orbital Hessian eigenvalue "
+            f"{numbers['lowest_orbital_hessian_hartree']:.1e} Eh); lower ones exist, and excited states of this one "
+            "are doubtful.",
+            file=sys.stderr,
+        )

@@ -14,20 +14,6 @@ from typing import Any
 from jqc.cli.interrupt import uninterrupted
 from jqc.errors import InputError
 
-FIGURES = (".png", ".svg", ".pdf")
-"""Endings of figure files."""
-
-
-def figure_format(path: Path) -> str:
-    """Format that a path's ending names, without the dot.
-
-    Raises:
-        InputError: none of `FIGURES`.
-    """
-    if path.suffix.lower() not in FIGURES:
-        raise InputError(f"{path} is no figure that can be written; end it in {', '.join(FIGURES)}.")
-    return path.suffix.lower()[1:]
-
 
 def writable(path: Path) -> Path:
     """The file behind a path, links followed, which may be created or replaced.

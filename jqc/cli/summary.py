@@ -103,10 +103,17 @@ def print_atoms(title: str, symbols: Sequence[str], rows: "np.ndarray") -> None:
         print(f"{symbol + str(at):>5} " + " ".join(f"{component:>z14.8f}" for component in row))
 
 
-def print_columns(columns: "dict[str, Sequence[float | str]]") -> None:
-    """Print columns of equal length under their names, with a number for each row."""
-    cells = [[cell if isinstance(cell, str) else f"{cell:z.4f}" for cell in column] for column in columns.values()]
-    widths = [max(len(text) for text in (name, *column)) for name, column in zip(columns, cells, strict=True)]
-    print()
-    for at, row in enumerate(zip(*([name, *column] for name, column in zip(columns, cells, strict=True)), strict=True)):
-        print("   ".join([f"{at or '':>4}", *(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))]))
+def print_columns(columns: dict[str, Sequence[str]], left: Sequence[str] = ()) -> None:
+    """Print a numbered table from its columns; those in `left` are aligned there."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", justify="right")
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=name not in left)
+    for at, row in enumerate(zip(*columns.values(), strict=True), start=1):
+        table.add_row(str(at), *row)
+    console = Console(highlight=False, emoji=False)
+    console.print()
+    console.print(table)

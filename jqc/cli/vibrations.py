@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
-from jqc.cli.files import figure_format, write_atomically, write_json
+from jqc.cli.files import write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_columns, print_table, to_dict
 from jqc.errors import InputError
@@ -54,9 +54,9 @@ class VibrationsCommand(Calculation):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(f"--{name} is {value}; give a positive number.")
-        kind = figure_format(self.plot) if self.plot else ""
         with timed() as seconds:
             json_path, plot_path = outputs(self.file, json=self.json, plot=self.plot)
+            kind = _format(self.plot) if self.plot else ""
             set_up_jax()
             molecule, guess = inputs(self)
             if len(molecule.symbols) < 2:
@@ -79,6 +79,12 @@ class VibrationsCommand(Calculation):
             figure = vibrational_spectrum(*(numbers[name] for name in columns), title=title)
             write_atomically(plot_path, rendered(figure, kind))
         return 0 if result.converged else NOT_CONVERGED
+
+
+def _format(plot: Path) -> str:
+    from jqc.report import figure_format
+
+    return figure_format(plot)
 
 
 def _answers(options: VibrationsCommand, result: "SCFResult") -> dict[str, Any]:
@@ -116,14 +122,15 @@ def _gas(gas: "Thermochemistry") -> dict[str, Any]:
 
 
 def _print_modes(numbers: dict[str, Any]) -> None:
-    columns: dict[str, Any] = {
-        "mode / cm⁻¹": numbers["frequencies_cm1"],
-        "IR / (km/mol)": numbers["ir_intensities_km_per_mol"],
-        "Raman / (Å⁴/amu)": numbers["raman_activities_a4_per_amu"],
-        "depolarization": numbers["depolarization_ratios"],
-        "mass / amu": numbers["reduced_masses_amu"],
+    columns = {
+        "mode / cm⁻¹": ("frequencies_cm1", ".1f"),
+        "IR / (km/mol)": ("ir_intensities_km_per_mol", ".3f"),
+        "Raman / (Å⁴/amu)": ("raman_activities_a4_per_amu", ".3f"),
+        "depolarization": ("depolarization_ratios", ".3f"),
+        "mass / amu": ("reduced_masses_amu", ".3f"),
     }
-    print_columns({name: values for name, values in columns.items() if values is not None})
+    given = {title: (numbers[name], form) for title, (name, form) in columns.items() if numbers[name] is not None}
+    print_columns({title: [f"{value:z{form}}" for value in values] for title, (values, form) in given.items()})
     gas = numbers["thermochemistry"]
     print(f"\nideal gas at {gas['temperature_k']:g} K and {gas['pressure_pa']:g} Pa")
     for name in ("zero_point_energy", "enthalpy", "free_energy"):

@@ -16,9 +16,9 @@ from jqc.errors import InputError
 from jqc.krylov import solve_paired
 from jqc.process import single_threaded_blas
 from jqc.scf.canonical import canonical_reference, lift_absent
-from jqc.scf.energy import exchange_of_pair, range_factor
-from jqc.scf.grassmann import Point, blocks, hvp_from, point, spin_tangent
-from jqc.scf.kernel import Reference
+from jqc.scf.energy import exchange_on_pair, range_factor
+from jqc.scf.grassmann import Point, hvp_from, point, spin_tangent
+from jqc.scf.kernel import Reference, keep_kernel
 from jqc.scf.result import SCFResult
 from jqc.system import System, keep_orbitals
 from jqc.typing import Array, Float
@@ -55,6 +55,9 @@ class OrbitalResponse:
             raise InputError("the response of fractional occupations is not known here; run the SCF without smearing.")
         system = keep_orbitals(result.system)
         at, held, gaps = canonical_reference(result.functional, system, point(system, result.mo_coeff))
+        if triplet:
+            held = Reference(held.parts, jnp.concatenate([held.fock] * 2), 0.5 * jnp.concatenate([held.u] * 2))
+        held = jax.jit(keep_kernel)(result.functional, system, held)
         return cls(result.functional, system, at, held, np.asarray(gaps), triplet)
 
     def plus(self, block: np.ndarray) -> np.ndarray:
@@ -89,17 +92,14 @@ class OrbitalResponse:
 @partial(jax.jit, static_argnames="triplet")
 def _plus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt occ"], triplet: bool):
     """(A + B) x; absent orbitals keep a large value."""
-    apart = Point(*(jnp.concatenate([frame, frame]) for frame in (at.occupied, at.virtual))) if triplet else at
-    focks = jnp.concatenate([held.fock, held.fock]) if triplet else held.fock
-    u = 0.5 * jnp.concatenate([held.u, held.u]) if triplet else held.u
-    around = Reference(held.parts, focks, u)
 
     def product(x):
         if not triplet:
-            return hvp_from(functional, system, at, around, x) / (2 * at.electrons_per_orbital)
-        return hvp_from(functional, system, apart, around, spin_tangent(x, -1))[:1] / 2
+            return hvp_from(functional, system, at, held, x) / (2 * at.electrons_per_orbital)
+        apart = Point(*(jnp.concatenate([frame] * 2) for frame in (at.occupied, at.virtual)))
+        return hvp_from(functional, system, apart, held, spin_tangent(x, -1))[:1] / 2
 
-    return jax.lax.map(product, xs) + lift_absent(gaps, xs)
+    return jax.vmap(product)(xs) + lift_absent(gaps, xs)
 
 
 @partial(jax.jit, static_argnames="triplet")
@@ -111,8 +111,8 @@ def _minus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt
         for omega, coefficient in functional.exchange:
             factor = range_factor(system, omega)
             pairs = zip(at.virtual @ x, at.occupied, strict=True)
-            anti = jnp.stack([exchange_of_pair(left, right, factor, sign=-1) for left, right in pairs])
-            image = image - coefficient * blocks(at, anti)[1]
+            anti = jnp.stack([exchange_on_pair(left, right, factor, sign=-1) for left, right in pairs])
+            image = image - coefficient * jnp.swapaxes(at.virtual, -1, -2) @ anti
         return image
 
-    return jax.lax.map(product, xs)
+    return jax.vmap(product)(xs)

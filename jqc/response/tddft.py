@@ -7,6 +7,7 @@
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from jqc.davidson import Eigenpairs, lowest, lowest_paired
 from jqc.errors import ConvergenceError, InputError
 from jqc.process import single_threaded_blas
 from jqc.response.operators import OrbitalResponse
-from jqc.scf.grassmann import Point
+from jqc.scf.grassmann import Point, absent
 from jqc.scf.occupation import ABSENT
 from jqc.scf.result import SCFResult
 
@@ -44,6 +45,24 @@ class Excitations:
         particles, sizes, holes = np.linalg.svd(x, full_matrices=False)
         occupied, virtual = np.asarray(self.at.occupied), np.asarray(self.at.virtual)
         return sizes**2, occupied @ np.swapaxes(holes, -1, -2), virtual @ particles
+
+    def leading_pairs(self, state: int, least: float = 0.1) -> list["OrbitalPair"]:
+        """Pairs of canonical orbitals with at least this weight in a state, the heaviest first and at least one."""
+        weights = self.x_plus_y[state] * self.x_minus_y[state]  # X² − Y² of a pair; they add up to one
+        order = np.argsort(-weights, axis=None)
+        count = max(1, int((weights >= least).sum()))
+        places = [np.unravel_index(place, weights.shape) for place in order[:count]]
+        homo = np.asarray(~absent(self.at.occupied)).sum(axis=1) - 1
+        return [OrbitalPair(int(s), int(homo[s] - i), int(a), float(weights[s, a, i])) for s, a, i in places]
+
+
+class OrbitalPair(NamedTuple):
+    """One electron's way: the spin row, steps below the highest occupied and above the lowest empty orbital, weight."""
+
+    spin: int
+    below: int
+    above: int
+    weight: float
 
 
 def excitations(

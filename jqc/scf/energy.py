@@ -57,7 +57,7 @@ def coulomb_energy(factor: Float[Array, "aux pair"], dm: Float[Array, "ao ao"]) 
     return 0.5 * gamma @ gamma
 
 
-def _over_chunks(factor: Float[Array, "aux pair"], n: int, contribution) -> Float[Array, "ao ao"]:
+def _over_chunks(factor: Float[Array, "aux pair"], n: int, contribution, columns: int = 0) -> Float[Array, "ao column"]:
     """Sum over fitting functions of `contribution(B)`, B unpacked (chunk, ao, ao), a chunk at a time."""
     chunk = gcd(factor.shape[0], AUX_CHUNK)
 
@@ -65,7 +65,7 @@ def _over_chunks(factor: Float[Array, "aux pair"], n: int, contribution) -> Floa
     def add(total, rows):
         return total + contribution(unpack(rows, n)), None
 
-    start = jnp.zeros((n, n), factor.dtype)
+    start = jnp.zeros((n, columns or n), factor.dtype)
     return jax.lax.scan(add, start, factor.reshape(-1, chunk, factor.shape[1]))[0]
 
 
@@ -92,16 +92,17 @@ exchange_matrix = with_shortcut(_exchange_from_dm, _exchange_from_occupied)
 """K[D] of one spin as `exchange_matrix(occupied or None, dm, factor)`; linear in D."""
 
 
-def exchange_of_pair(
+def exchange_on_pair(
     left: Float[Array, "ao occ"], right: Float[Array, "ao occ"], factor: Float[Array, "aux pair"], sign: int = 1
-) -> Float[Array, "ao ao"]:
-    """K[A Bᵀ + B Aᵀ] of two factors A, B, or K[A Bᵀ − B Aᵀ] with `sign=-1`."""
+) -> Float[Array, "ao occ"]:
+    """K[A Bᵀ + B Aᵀ] B of two factors A, B, or K[A Bᵀ − B Aᵀ] B with `sign=-1`."""
 
     def contribution(b):
-        return jnp.einsum("lmi,lni->mn", b @ left, b @ right)
+        half = b @ right
+        direct = jnp.einsum("lmj,lji->mi", b @ left, right.T @ half)
+        return direct + sign * jnp.einsum("lmj,lji->mi", half, left.T @ half)
 
-    half = _over_chunks(factor, left.shape[0], contribution)
-    return half + sign * half.T
+    return _over_chunks(factor, left.shape[0], contribution, columns=left.shape[1])
 
 
 @jax.custom_jvp

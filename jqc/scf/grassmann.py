@@ -187,8 +187,9 @@ def gradient_from(at: Point, fock: Float[Array, "spin ao ao"]) -> Tangent:
 def hvp_from(functional: Functional, system: System, at: Point, held: Reference, x: Tangent) -> Tangent:
     """Hessian times X where the Fock matrix and the features are at hand."""
     occ_occ, _, virt_virt = blocks(at, held.fock)
-    response = fock_response(functional, system, held.u, *density_change(at, x))
-    return 2 * at.electrons_per_orbital * (virt_virt @ x - x @ occ_occ + blocks(at, response)[1])
+    response = fock_response(functional, system, held, *density_change(at, x))
+    answer = jnp.swapaxes(at.virtual, -1, -2) @ response
+    return 2 * at.electrons_per_orbital * (virt_virt @ x - x @ occ_occ + answer)
 
 
 def reference_at(functional: Functional, system: System, at: Point) -> Reference:

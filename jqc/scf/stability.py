@@ -14,7 +14,7 @@ from jqc.davidson import lowest
 from jqc.process import single_threaded_blas
 from jqc.scf.canonical import canonical_reference, lift_absent
 from jqc.scf.grassmann import Point, Tangent, exponential, hvp_from, point
-from jqc.scf.kernel import Reference
+from jqc.scf.kernel import Reference, keep_kernel
 from jqc.scf.result import SCFResult
 from jqc.scf.solve import scf
 from jqc.scf.step import SCFSettings
@@ -67,6 +67,7 @@ def stability(result: SCFResult, spin_resolved: bool = False, tolerance: float =
     both = spin_resolved and result.mo_coeff.ndim == 2
     system = keep_orbitals(result.system)
     at, held, differences = canonical_reference(result.functional, system, point(system, result.mo_coeff, both))
+    held = jax.jit(keep_kernel)(result.functional, system, held)
     shape = differences.shape
 
     def product(block: np.ndarray) -> np.ndarray:
@@ -103,4 +104,4 @@ def _products(
     xs: Float[Array, "block spin virt occ"],
 ) -> Float[Array, "block spin virt occ"]:
     """Hessian times a block of tangents."""
-    return jax.lax.map(partial(hvp_from, functional, system, at, held), xs) + lift_absent(differences, xs)
+    return jax.vmap(partial(hvp_from, functional, system, at, held))(xs) + lift_absent(differences, xs)

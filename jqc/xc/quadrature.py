@@ -42,12 +42,16 @@ def _times(matrix: Float[Array, "out row"], orbitals: Float[Array, "row componen
 
 
 def _over_blocks(pairs_of, system: System, group: BlockGroup, ingredients: Ingredients) -> Features:
-    """Features of a group: scan over its blocks, orbitals recomputed rather than stored in derivatives."""
+    """Features of a group: scan over its blocks, orbitals recomputed rather than stored in derivatives.
+
+    `pairs_of(index, orbitals)` lists the pairs of each spin, whose features add up.
+    """
 
     @partial(jax.checkpoint, prevent_cse=False)  # a scan separates the passes already
     def block_features(block: BlockGroup):
         orbitals = block_orbitals(system.shells, system.coords, block, ingredients != "rho")
-        return jnp.stack([_products(left, right, ingredients) for left, right in pairs_of(block.index, orbitals)])
+        spins = pairs_of(block.index, orbitals)
+        return jnp.stack([sum(_products(left, right, ingredients) for left, right in pairs) for pairs in spins])
 
     features = jax.lax.map(block_features, group)
     return jnp.moveaxis(features, 0, 2).reshape(*features.shape[1:3], -1)
@@ -61,7 +65,7 @@ def _rows(matrix: Array, index: Array) -> Array:
 def _from_dm(dm: Float[Array, "spin ao ao"], system: System, group: BlockGroup, ingredients: Ingredients) -> Features:
     def pairs_of(index, orbitals):
         right = orbitals if ingredients == "tau" else orbitals[:, :1]
-        return [(orbitals, _times(_rows(_rows(d, index).T, index), right)) for d in dm]
+        return [[(orbitals, _times(_rows(_rows(d, index).T, index), right))] for d in dm]
 
     return _over_blocks(pairs_of, system, group, ingredients)
 
@@ -70,11 +74,30 @@ def _from_occupied(
     occupied: Float[Array, "spin ao occ"], system: System, group: BlockGroup, ingredients: Ingredients
 ) -> Features:
     def pairs_of(index, orbitals):
-        # A product with a transposed left factor runs at half speed on CPUs: the small transpose is made explicit.
-        psi = [_times(jax.lax.optimization_barrier(_rows(c, index).T), orbitals) for c in occupied]
-        return [(p, p) for p in psi]
+        return [[(psi, psi)] for psi in _on_points(occupied, index, orbitals)]
 
     return _over_blocks(pairs_of, system, group, ingredients)
+
+
+def _on_points(frames: Float[Array, "spin ao mo"], index: Array, orbitals: Float[Array, "row component grid"]) -> list:
+    """Orbitals on the points of a block, (mo, component, grid) for each spin."""
+    # A product with a transposed left factor runs at half speed on CPUs: the small transpose is made explicit.
+    return [_times(jax.lax.optimization_barrier(_rows(c, index).T), orbitals) for c in frames]
+
+
+def pair_features(
+    system: System, left: Float[Array, "spin ao occ"], right: Float[Array, "spin ao occ"], ingredients: Ingredients
+) -> Features:
+    """Features of A Bᵀ + B Aᵀ for two factors, linear in each: occ/ao of the work that a density matrix takes.
+
+    The transpose in A takes a potential on the grid to 2 V B.
+    """
+
+    def pairs_of(index, orbitals):
+        both = zip(_on_points(left, index, orbitals), _on_points(right, index, orbitals), strict=True)
+        return [[(a, b), (b, a)] for a, b in both]
+
+    return jnp.concatenate([_over_blocks(pairs_of, system, group, ingredients) for group in system.groups], axis=-1)
 
 
 def features(

@@ -13,14 +13,20 @@ from jqc.cli.main import run
 try:
     run(sys.argv[1:])
 except SystemExit as end:
-    heavy = {"jax", "jaxlib", "pyscf", "pyscfad", "numpy", "scipy", "ase", "h5py", "flax", "e3x"}
+    heavy = {"jax", "jaxlib", "pyscf", "pyscfad", "numpy", "scipy", "ase", "h5py", "flax", "e3x", "matplotlib"}
     print("code", end.code, "heavy", *sorted(heavy & set(sys.modules)))
 """
 
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--help"], 0), (["scf", "--help"], 0), (["info", "--help"], 0), (["scf", "a.xyz", "--xcc", "pbe"], 2)],
+    [
+        (["--help"], 0),
+        (["scf", "--help"], 0),
+        (["excite", "--help"], 0),
+        (["info", "--help"], 0),
+        (["scf", "a.xyz", "--xcc", "pbe"], 2),
+    ],
 )
 def test_help_and_usage_errors_import_nothing_heavy(arguments, code):
     done = subprocess.run(

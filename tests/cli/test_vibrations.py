@@ -1,4 +1,4 @@
-"""`jqc vibrations` and `jqc excite` end to end."""
+"""`jqc vibrations` end to end."""
 
 import json
 
@@ -43,24 +43,12 @@ def test_vibrations_without_raman(folder):
     assert len(numbers["frequencies_cm1"]) == 1
 
 
-def test_excite(folder, capsys):
-    arguments = ["excite", "h2.xyz", *OPTIONS, "--states", "1", "--triplets", "--json", "out.json", "--plot", "out.svg"]
-    assert run(arguments) == 0
-    numbers = json.loads((folder / "out.json").read_text())
-    assert numbers["multiplicity"] == ["triplet", "singlet"]
-    assert numbers["excitation_energies_ev"][0] < numbers["excitation_energies_ev"][1]
-    assert numbers["oscillator_strengths"][0] == 0
-    assert numbers["oscillator_strengths"][1] > 0.1
-    assert (folder / "out.svg").read_text().startswith("<?xml")
-    assert "H→L" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("command", ["vibrations", "excite"])
-def test_an_unconverged_density_gets_no_answers(folder, command):
-    assert run([command, "h2.xyz", *OPTIONS, "--max-iterations", "1", "--json", "out.json", "--plot", "o.png"]) == 3
+def test_an_unconverged_density_gets_no_answers(folder):
+    arguments = ["vibrations", "h2.xyz", *OPTIONS, "--max-iterations", "1", "--json", "out.json", "--plot", "o.png"]
+    assert run(arguments) == 3
     numbers = json.loads((folder / "out.json").read_text())
     assert not numbers["converged"]
-    assert numbers["frequencies_cm1" if command == "vibrations" else "excitation_energies_ev"] is None
+    assert numbers["frequencies_cm1"] is None
     assert not (folder / "o.png").exists()
 
 
@@ -69,13 +57,9 @@ def test_an_unconverged_density_gets_no_answers(folder, command):
     [
         (("vibrations", "h2.xyz", "--temperature", "-1"), "--temperature is -1.0"),
         (("vibrations", "h2.xyz", "--plot", "out.txt"), "no figure that can be written"),
+        (("vibrations", "h2.xyz", "--plot", "nowhere/out.png"), "its folder does not exist"),
+        (("vibrations", "h2.xyz", "--json", "o.png", "--plot", "o.png"), "twice"),
         (("vibrations", "h.xyz"), "holds one atom"),
-        (("excite", "h2.xyz", "--states", "0"), "--states is 0"),
-        (("excite", "h2.xyz", "--width", "nan"), "--width is nan"),
-        (("excite", "h2.xyz", "--plot", "nowhere/out.png"), "its folder does not exist"),
-        (("excite", "h2.xyz", "--json", "o.png", "--plot", "o.png"), "twice"),
-        (("excite", "h.xyz", "--triplets"), "--triplets needs a closed shell"),
-        (("excite", "h2.xyz", *OPTIONS, "--states", "50"), "50 states were asked for"),
     ],
 )
 def test_bad_input(folder, capsys, arguments, message):
