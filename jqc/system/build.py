@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.errors import InputError, PrecisionError
+from jqc.errors import InputError
+from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.blocks import BlockGroup, GroupShape, make_groups, shape_of
-from jqc.system.grid import molecular_grid
+from jqc.system.grid import compact_grid, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron, repulsion_factor
 from jqc.system.molecule import Molecule
@@ -72,6 +73,7 @@ def build_system(
     coulomb: str = "df",
     grid_level: int = 3,
     like: System | None = None,
+    grid: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> System:
     """Integrals and quadrature of a molecule, through libcint on the host.
 
@@ -80,7 +82,7 @@ def build_system(
     molecule
         Positions in bohr, charge and spin.
     basis
-        Orbital basis, any that PySCF ships.
+        Orbital basis, any that PySCF ships, or one written out (`jqc.system.basis.written`).
     aux_basis
         Fitting set; by default def2-universal-jkfit for def2 sets and an even-tempered one otherwise.
     coulomb
@@ -91,6 +93,8 @@ def build_system(
         A system of the same molecule at another geometry, or of one of the same size: array shapes are kept where
         they suffice, so that programs compiled for it serve again. Its shapes alone, `jax.eval_shape(lambda: like)`,
         do as well and hold no memory.
+    grid
+        Points (grid, 3) in bohr and weights (grid,) to use instead of a level.
 
     Raises
     ------
@@ -113,16 +117,13 @@ def build_system(
         factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), n_padded, rows)
     with stage("grid"):
         shells = make_shells(mole, n_padded)
-        groups = make_groups(molecular_grid(mole, grid_level), shells, mole.atom_coords(), shapes)
+        quadrature = molecular_grid(mole, grid_level) if grid is None else compact_grid(*grid, mole.nao)
+        groups = make_groups(quadrature, shells, mole.atom_coords(), shapes)
     return _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb)
 
 
 def _check_options(coulomb: str, grid_level: int) -> None:
-    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise PrecisionError(
-            'single precision gives no meaningful SCF energy; add jax.config.update("jax_enable_x64", True) '
-            "before any array is made."
-        )
+    require_double_precision()
     if coulomb not in ("df", "exact"):
         raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
     if grid_level not in range(10):
