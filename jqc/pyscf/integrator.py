@@ -207,7 +207,10 @@ def _derivatives(functional: Functional, u: Float[Array, "spin feature grid"], o
         nowhere = jnp.full((1, 3), jnp.nan)
         return functional.energy(spin_resolved(u[:, :, None]), Quadrature(nowhere, jnp.ones(1), nowhere))
 
-    functions = [energy, jax.grad(energy)]
-    while len(functions) <= order:
-        functions.append(jax.jacfwd(functions[-1]))
-    return [jax.vmap(function, in_axes=-1, out_axes=-1)(u) for function in functions]
+    def orders(u: Float[Array, "spin feature"]) -> list[Array]:
+        functions = [energy]
+        for level in range(order):
+            functions.append((jax.jacfwd if level else jax.grad)(functions[-1]))
+        return [function(u) for function in functions]
+
+    return jax.vmap(orders, in_axes=-1, out_axes=-1)(u)
