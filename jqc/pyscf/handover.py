@@ -37,7 +37,9 @@ def dm0(result: SCFResult, mf: hf.SCF) -> Float[np.ndarray, "*spin ao ao"]:
     symbols = [mol.atom_pure_symbol(atom) for atom in range(mol.natm)]
     own = list(result.system.molecule.symbols)
     if symbols != own:
-        raise InputError(f"the density is of {' '.join(own)}, the mean-field object of {' '.join(symbols)}; give one.")
+        raise InputError(
+            f"the density is of {' '.join(own)}, the mean-field object of {' '.join(symbols)}; use the same atoms."
+        )
     if dm.shape[-1] != mol.nao:
         raise InputError(
             f"the density is in {dm.shape[-1]} orbitals, the mean-field object has {mol.nao}; use the same basis."

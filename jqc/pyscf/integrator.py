@@ -70,7 +70,9 @@ def with_functional(mf: hf.KohnShamDFT, functional: str | Functional) -> Any:
     integrator = Integrator(as_functional(functional))
     integrator.probe(2 if is_spin_resolved(mf) else 1)  # pyright: ignore[reportArgumentType]
     changed: Any = mf.copy()  # pyright: ignore[reportAttributeAccessIssue]
-    changed._numint, changed.xc, changed.converged = integrator, NAME, False
+    changed._numint, changed.xc = integrator, NAME
+    # What a run of the copy would change is its own.
+    changed.grids, changed.scf_summary, changed.converged = changed.grids.copy(), {}, False
     return changed
 
 
@@ -170,13 +172,22 @@ class Integrator(NumInt):
         rho = np.asarray(rho, dtype=float)
         resolved = (rho.ndim > 1 and len(rho) == 2) if spin is None else spin > 0
         u = rho.reshape(2 if resolved else 1, -1, rho.shape[-1])
-        u = u[:, [0, 1, 2, 3, 5]] if u.shape[1] == 6 else u
+        u = self._read(u[:, [0, 1, 2, 3, 5]] if u.shape[1] == 6 else u)
         density, (value, *slopes) = u[:, 0].sum(0), derivatives(self.functional, u, max(deriv, 1))
         here = np.asarray(present(density))
         per_particle = np.where(here, value, 0.0) / np.where(here, density, 1.0)
         if not resolved:
             slopes = [slope.squeeze(tuple(range(0, slope.ndim - 1, 2))) for slope in slopes]
         return [per_particle, *slopes[:deriv], *[None] * (HIGHEST_ORDER - deriv)]
+
+    def _read(self, u: Float[np.ndarray, "spin feature grid"]) -> Float[np.ndarray, "spin feature grid"]:
+        """The features that the functional reads."""
+        rows = ROWS[read_by(self.functional)]
+        if u.shape[1] < rows:
+            raise FunctionalError(
+                f"{rows} density features are read, but {u.shape[1]} were handed over; give them all."
+            )
+        return u[:, :rows]
 
     def _check_request(self, deriv: int, omega: float | None) -> None:
         if deriv > HIGHEST_ORDER:

@@ -46,7 +46,7 @@ def system(mf: hf.SCF) -> System:
     """
     _check(mf)
     mol = mf.mol
-    n_alpha, n_beta = mf.nelec if isinstance(mf, uhf.UHF) else mol.nelec
+    n_alpha, n_beta = mf.nelec if is_spin_resolved(mf) else mol.nelec
     numbers = [atomic_number(mol.atom_symbol(atom)) for atom in range(mol.natm)]
     total_charge = int(mol.atom_charges().sum()) - n_alpha - n_beta
     molecule = Molecule.from_arrays(numbers, mol.atom_coords(), "bohr", total_charge, n_alpha - n_beta)

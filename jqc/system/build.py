@@ -26,6 +26,7 @@ class System:
 
     Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω.
     Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
+    `basis` and `aux_basis` are names, or texts where a basis has none.
     """
 
     numbers: Int[Array, "atom"]
@@ -99,7 +100,7 @@ def build_system(
     Raises
     ------
     InputError
-        An unknown basis, Coulomb treatment or grid level, or single precision.
+        An unknown basis, Coulomb treatment or grid level, a grid of other shapes, or single precision.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> helium = Molecule.from_arrays(["He"], [[0.0, 0.0, 0.0]])
@@ -107,7 +108,7 @@ def build_system(
     >>> int(system.n_ao), system.aux_basis
     (5, 'def2-universal-jkfit')
     """
-    _check_options(coulomb, grid_level)
+    _check_options(coulomb, grid_level, grid)
     mole = make_mole(molecule, basis)
     with stage("integrals"):
         auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
@@ -122,12 +123,17 @@ def build_system(
     return _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb)
 
 
-def _check_options(coulomb: str, grid_level: int) -> None:
+def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None) -> None:
     require_double_precision()
     if coulomb not in ("df", "exact"):
         raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
     if grid_level not in range(10):
         raise InputError(f"grid level {grid_level!r} does not exist; choose 0 (coarse) to 9 (fine).")
+    if grid is not None and (np.ndim(grid[1]) != 1 or np.shape(grid[0]) != (*np.shape(grid[1]), 3)):
+        raise InputError(
+            f"points of shape {np.shape(grid[0])} and weights of shape {np.shape(grid[1])} make no grid; "
+            "give (grid, 3) and (grid,)."
+        )
 
 
 def _pattern(like: System | None, n_padded: int) -> tuple[int, tuple[GroupShape, ...]]:
