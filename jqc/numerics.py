@@ -1,4 +1,4 @@
-"""Numerical helpers that belong to no layer: packed symmetric matrices, functions whose value has a shortcut."""
+"""Numerical helpers that belong to no layer: precision, packed symmetric matrices, functions with a shortcut."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,21 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from jqc.errors import PrecisionError
 from jqc.typing import Array, Float
+
+
+def require_double_precision() -> None:
+    """Refuse to go on where arrays are made in single precision.
+
+    Raises:
+        PrecisionError: jax_enable_x64 is off.
+    """
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise PrecisionError(
+            'single precision gives no meaningful SCF energy; add jax.config.update("jax_enable_x64", True) '
+            "before any array is made."
+        )
 
 
 def with_shortcut(function: Callable[..., Array], shortcut: Callable[..., Array]) -> Callable[..., Array]:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.errors import FunctionalError, InputError, MoleculeError
+from jqc.errors import InputError, MoleculeError
 from jqc.scf.drive import MINIMISERS, Progress, run_diis, run_minimiser, run_start
 from jqc.scf.guess import initial_dm
 from jqc.scf.result import SCFResult
@@ -12,6 +12,7 @@ from jqc.system import System, with_range
 from jqc.system.padding import size_class
 from jqc.xc import functional as named_functional
 from jqc.xc.base import Functional
+from jqc.xc.registry import as_functional
 
 STARTER = "slater"
 """Functional whose potential a named guess meets first."""
@@ -68,10 +69,7 @@ def scf(
     >>> print(f"{result.energy:.4f}")
     -2.8845
     """
-    if isinstance(functional, str):
-        functional = named_functional(functional)
-    if not isinstance(functional, Functional):
-        raise FunctionalError(f"received {functional!r} as a functional; pass a name or a jqc.xc.Functional.")
+    functional = as_functional(functional)
     if max_iterations < 1:
         raise InputError(f"max_iterations is {max_iterations}; it must be at least 1.")
     _check_solver(solver, settings)

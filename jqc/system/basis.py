@@ -1,9 +1,10 @@
-"""Orbital and auxiliary basis sets, as PySCF ships them, and the shells that `gto` evaluates.
+"""Orbital and auxiliary basis sets, as PySCF ships them or written out, and the shells that `gto` evaluates.
 
 PySCF's `Mole` is made and read here and in `integrals`; nothing above the system layer sees one.
 """
 
 import difflib
+import json
 import warnings
 from typing import Any
 
@@ -16,7 +17,7 @@ from jqc.system.padding import pad_axis, size_class
 
 
 def make_mole(molecule: Molecule, basis: str):
-    """PySCF `Mole` of a molecule in a named basis.
+    """PySCF `Mole` of a molecule in a basis that is named or `written`.
 
     Raises:
         BasisError: no such basis, or it lacks an element of the molecule.
@@ -24,19 +25,60 @@ def make_mole(molecule: Molecule, basis: str):
     from pyscf import gto
 
     symbols = molecule.symbols
-    _require_basis(basis, sorted(set(symbols)))
+    functions, potentials = _functions(basis, sorted(set(symbols)))
     atoms = list(zip(symbols, np.asarray(molecule.coords).tolist(), strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return gto.M(
             atom=atoms,
             unit="Bohr",
-            basis=basis,
+            basis=functions,
             charge=molecule.charge,
             spin=molecule.spin,
             verbose=0,
-            ecp={s: basis for s in set(symbols) if _has_core_potential(basis, s)},
+            ecp=potentials,
         )
+
+
+def written(mole) -> str:
+    """The functions and core potentials of a `Mole` as text that stands where a basis is named: JSON, by element.
+
+    Functions are [l, [exponent, coefficient, …], …] of normalised primitives.
+
+    Raises:
+        BasisError: atoms of one element differ.
+    """
+    functions: dict[str, list] = {}
+    potentials: dict[str, list] = {}
+    for atom in range(mole.natm):
+        element, label = mole.atom_pure_symbol(atom), mole.atom_symbol(atom)
+        shells = [_written_shell(mole, shell) for shell in mole.atom_shell_ids(atom)]
+        potential = mole._ecp.get(label, mole._ecp.get(element))
+        if functions.setdefault(element, shells) != shells or potentials.setdefault(element, potential) != potential:
+            raise BasisError(f"atoms of {element} carry different functions; give every element one basis.")
+    given = {element: potential for element, potential in potentials.items() if potential}
+    return json.dumps({"functions": functions, "potentials": given})
+
+
+def _written_shell(mole, shell: int) -> list:
+    primitives = np.column_stack([mole.bas_exp(shell), mole.bas_ctr_coeff(shell)])
+    return [int(mole.bas_angular(shell)), *primitives.tolist()]
+
+
+def _functions(basis: str, symbols: list[str]) -> tuple[Any, dict[str, Any]]:
+    """What PySCF takes as basis and as core potentials."""
+    if not _is_written(basis):
+        _require_basis(basis, symbols)
+        return basis, {symbol: basis for symbol in symbols if _has_core_potential(basis, symbol)}
+    content = json.loads(basis)
+    for symbol in symbols:
+        if symbol not in content["functions"]:
+            raise BasisError(f"the basis written out has no functions for {symbol}; give one that covers it.")
+    return content["functions"], content["potentials"]
+
+
+def _is_written(basis: str) -> bool:
+    return basis.startswith("{")
 
 
 def _require_basis(basis: str, symbols: list[str]) -> None:
@@ -80,7 +122,7 @@ def _has_core_potential(basis: str, symbol: str) -> bool:
 
 
 def auxiliary_basis(mole, name: str | None) -> tuple[Any, str]:
-    """Fitting set and its name: as asked, def2-universal-jkfit for def2 sets, else even-tempered.
+    """Fitting set and its name or text: as asked, def2-universal-jkfit for def2 sets, else even-tempered.
 
     Raises:
         BasisError: no such auxiliary set, or it lacks an element.
@@ -91,8 +133,7 @@ def auxiliary_basis(mole, name: str | None) -> tuple[Any, str]:
         name = "def2-universal-jkfit"
     if name is None or name == "even-tempered":
         return df.addons.aug_etb(mole), "even-tempered"
-    _require_basis(name, sorted({mole.atom_pure_symbol(i) for i in range(mole.natm)}))
-    return name, name
+    return _functions(name, sorted({mole.atom_pure_symbol(i) for i in range(mole.natm)}))[0], name
 
 
 def make_shells(mole, n_ao: int) -> tuple[Shells, ...]:

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.errors import InputError, PrecisionError
+from jqc.errors import InputError
+from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.blocks import BlockGroup, GroupShape, make_groups, shape_of
-from jqc.system.grid import molecular_grid
+from jqc.system.grid import compact_grid, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron, repulsion_factor
 from jqc.system.molecule import Molecule
@@ -25,6 +26,7 @@ class System:
 
     Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω.
     Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
+    `basis` and `aux_basis` are names, or texts where a basis has none.
     """
 
     numbers: Int[Array, "atom"]
@@ -72,6 +74,7 @@ def build_system(
     coulomb: str = "df",
     grid_level: int = 3,
     like: System | None = None,
+    grid: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> System:
     """Integrals and quadrature of a molecule, through libcint on the host.
 
@@ -80,7 +83,7 @@ def build_system(
     molecule
         Positions in bohr, charge and spin.
     basis
-        Orbital basis, any that PySCF ships.
+        Orbital basis, any that PySCF ships, or one written out (`jqc.system.basis.written`).
     aux_basis
         Fitting set; by default def2-universal-jkfit for def2 sets and an even-tempered one otherwise.
     coulomb
@@ -91,11 +94,13 @@ def build_system(
         A system of the same molecule at another geometry, or of one of the same size: array shapes are kept where
         they suffice, so that programs compiled for it serve again. Its shapes alone, `jax.eval_shape(lambda: like)`,
         do as well and hold no memory.
+    grid
+        Points (grid, 3) in bohr and weights (grid,) to use instead of a level.
 
     Raises
     ------
     InputError
-        An unknown basis, Coulomb treatment or grid level, or single precision.
+        An unknown basis, Coulomb treatment or grid level, a grid of other shapes, or single precision.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> helium = Molecule.from_arrays(["He"], [[0.0, 0.0, 0.0]])
@@ -103,7 +108,7 @@ def build_system(
     >>> int(system.n_ao), system.aux_basis
     (5, 'def2-universal-jkfit')
     """
-    _check_options(coulomb, grid_level)
+    _check_options(coulomb, grid_level, grid)
     mole = make_mole(molecule, basis)
     with stage("integrals"):
         auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
@@ -113,20 +118,22 @@ def build_system(
         factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), n_padded, rows)
     with stage("grid"):
         shells = make_shells(mole, n_padded)
-        groups = make_groups(molecular_grid(mole, grid_level), shells, mole.atom_coords(), shapes)
+        quadrature = molecular_grid(mole, grid_level) if grid is None else compact_grid(*grid, mole.nao)
+        groups = make_groups(quadrature, shells, mole.atom_coords(), shapes)
     return _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb)
 
 
-def _check_options(coulomb: str, grid_level: int) -> None:
-    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise PrecisionError(
-            'single precision gives no meaningful SCF energy; add jax.config.update("jax_enable_x64", True) '
-            "before any array is made."
-        )
+def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None) -> None:
+    require_double_precision()
     if coulomb not in ("df", "exact"):
         raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
     if grid_level not in range(10):
         raise InputError(f"grid level {grid_level!r} does not exist; choose 0 (coarse) to 9 (fine).")
+    if grid is not None and (np.ndim(grid[1]) != 1 or np.shape(grid[0]) != (*np.shape(grid[1]), 3)):
+        raise InputError(
+            f"points of shape {np.shape(grid[0])} and weights of shape {np.shape(grid[1])} make no grid; "
+            "give (grid, 3) and (grid,)."
+        )
 
 
 def _pattern(like: System | None, n_padded: int) -> tuple[int, tuple[GroupShape, ...]]:

@@ -40,9 +40,13 @@ def molecular_grid(mole, level: int) -> Grid:
     grids = Grids(mole)
     grids.level = level
     grids.build(sort_grids=False)
-    coords, weights = np.asarray(grids.coords), np.asarray(grids.weights)
+    return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), mole.nao)
+
+
+def compact_grid(coords: np.ndarray, weights: np.ndarray, n_ao: int) -> Grid:
+    """Points (grid, 3) and weights (grid,) that count, in compact order, for a basis of `n_ao` orbitals."""
     keep = np.flatnonzero(np.abs(weights) > NEGLIGIBLE_WEIGHT)
-    block = block_size(size_class(mole.nao))
+    block = block_size(size_class(n_ao))
     order = keep[compact_order(coords[keep], block)]
     return Grid(coords[order], weights[order], block)
 

@@ -152,6 +152,18 @@ def functional(name: str) -> Functional:
     return _combine(name.strip(), pieces)
 
 
+def as_functional(functional_or_name: str | Functional) -> Functional:
+    """A functional given by name or as itself.
+
+    Raises:
+        FunctionalError: it is neither.
+    """
+    found = functional(functional_or_name) if isinstance(functional_or_name, str) else functional_or_name
+    if not isinstance(found, Functional):
+        raise FunctionalError(f"received {found!r} as a functional; pass a name or a jqc.xc.Functional.")
+    return found
+
+
 def _side(components: dict[str, str], *whole: str) -> dict[str, Functional]:
     """The names that may stand on one side of the comma: short ones, components by full name, `whole`."""
     short = {word: _component(name) for word, name in components.items()}

@@ -11,7 +11,7 @@ from pyscf.scf import hf
 
 from jqc.errors import BasisError, InputError, PrecisionError
 from jqc.system import Molecule, build_system
-from jqc.system.basis import make_mole
+from jqc.system.basis import make_mole, written
 
 MOLECULES = Path(__file__).parents[2] / "examples/molecules"
 
@@ -164,7 +164,40 @@ def test_light_elements_keep_their_electrons():
     assert int(system("hcl").electrons.sum()) == 18
 
 
+# --- a basis and a grid of one's own ---
+
+
+def test_a_basis_written_out_is_the_basis():
+    molecule, mole, named = hydrogen_iodide()
+    given = build_system(molecule, written(mole), written(make_mole(molecule, "def2-universal-jkfit")), grid_level=0)
+    for matrix in MATRICES:
+        np.testing.assert_allclose(getattr(given, matrix), getattr(named, matrix), rtol=0, atol=SAME_LIBRARY)
+    np.testing.assert_array_equal(given.electrons, named.electrons)
+    np.testing.assert_allclose(given.repulsion[0.0], named.repulsion[0.0], rtol=0, atol=1e-10)
+
+
+def test_a_basis_written_out_that_lacks_an_element():
+    with pytest.raises(BasisError, match="has no functions for Ne"):
+        build_system(Molecule.from_arrays(["Ne"], [[0.0, 0.0, 0.0]]), written(make_mole(helium(), "def2-svp")))
+
+
+def test_a_grid_of_ones_own():
+    points, weights = np.random.default_rng(1).normal(size=(50, 3)), np.arange(50.0)
+    given = build_system(helium(), grid=(points, weights))
+    coords = np.concatenate([np.asarray(g.coords).reshape(-1, 3) for g in given.groups])
+    held = np.concatenate([np.asarray(g.weights).ravel() for g in given.groups])
+    order = np.argsort(held[held > 0])
+    np.testing.assert_array_equal(np.sort(held[held > 0]), weights[1:])  # a point without weight counts for nothing
+    np.testing.assert_array_equal(coords[held > 0][order], points[1:])
+
+
 # --- what is refused ---
+
+
+@pytest.mark.parametrize(("points", "weights"), [((50, 3), (49,)), ((3, 50), (50,)), ((50, 3), (50, 1))])
+def test_a_grid_of_other_shapes(points, weights):
+    with pytest.raises(InputError, match="make no grid"):
+        build_system(helium(), grid=(np.zeros(points), np.ones(weights)))
 
 
 def test_unknown_basis_lists_the_nearest():
