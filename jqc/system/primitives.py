@@ -153,60 +153,68 @@ def _integrals_jvp(operator, primals, tangents):
     value = integrals(operator, *primals)
     slope = jnp.zeros_like(value)
     last = len(primals) - 1
-    for place, tangent in enumerate(tangents):
-        moving = [(p, tangents[p].centers) for p in (place, last) if not isinstance(tangents[p].centers, SymbolicZero)]
-        if place < last and moving:
-            by_center = center_derivatives(operator, primals, place)
-            for p, centers in moving:
-                sign = 1 if p == place else -1
-                for axis in range(3):
-                    slope += sign * along(centers[:, axis], primals, p) * by_center[axis]
-        unused = operator.kind == "potential" and place == last
-        if not unused and not isinstance(tangent.exponents, SymbolicZero):
-            slope += along(tangent.exponents, primals, place) * exponent_derivative(operator, primals, place)
+    theirs = _moving(tangents[last].centers)
+    for place, (argument, tangent) in enumerate(zip(primals, tangents, strict=True)):
+        own, widths = _moving(tangent.centers), _moving(tangent.exponents)
+        if place < last and (own is not None or theirs is not None):
+            up, down = (_shifted(operator, primals, place, step) for step in (1, -1))
+            slope += _center_slope(argument, primals[last], up, down, own, theirs, place)
+        if widths is not None and not (operator.kind == "potential" and place == last):
+            slope += _exponent_slope(argument, _shifted(operator, primals, place, 2), widths, place)
     return value, slope
 
 
-def along(by_shell: Float[Array, "shell"], arguments: tuple[Primitives, ...], place: int) -> Array:
-    """A number for each shell of one argument, spread over its functions and to be multiplied with integrals."""
-    spread = by_shell[shell_of(arguments[place].momenta)]
-    return spread.reshape([-1 if p == place else 1 for p in range(len(arguments))])
+def _moving(tangent):
+    return None if isinstance(tangent, SymbolicZero) else tangent
 
 
-def shifted_integrals(operator: Operator, arguments: tuple[Primitives, ...], place: int, step: int) -> Array:
+def _shifted(operator: Operator, arguments: tuple[Primitives, ...], place: int, step: int) -> Array:
     """Integrals with the angular momenta of one argument changed."""
     return integrals(operator, *(a.shifted(step) if p == place else a for p, a in enumerate(arguments)))
 
 
-def center_derivatives(operator: Operator, arguments: tuple[Primitives, ...], place: int) -> list[Array]:
-    """∂/∂A_x, ∂/∂A_y, ∂/∂A_z of the integrals by the centres of one argument."""
-    momenta = arguments[place].momenta
-    up = shifted_integrals(operator, arguments, place, 1)
-    down = shifted_integrals(operator, arguments, place, -1)
-    found = []
+def _spread(by_shell, momenta: tuple[int, ...], place: int, n_axes: int) -> Array:
+    """A number for each shell of one argument, spread over its functions and to be multiplied with integrals."""
+    return by_shell[shell_of(momenta)].reshape([-1 if p == place else 1 for p in range(n_axes)])
+
+
+@partial(jax.jit, static_argnames="place")
+def _center_slope(
+    argument: Primitives, last: Primitives, up: Array, down: Array, own: Array | None, theirs: Array | None, place: int
+) -> Array:
+    """Change of integrals when the centres of one argument move by `own` and those of the last one by `theirs`."""
+    momenta, n_axes = argument.momenta, up.ndim
+    widths = 2 * _spread(argument.exponents, momenta, place, n_axes)
+    total = jnp.zeros(())
     for axis in range(3):
-        raised = jnp.take(up, neighbours(momenta, axis, 1), axis=place)
-        slope = 2 * along(arguments[place].exponents, arguments, place) * raised
+        slope = widths * jnp.take(up, neighbours(momenta, axis, 1), axis=place)
         if down.shape[place] > 0:
-            count = function_powers(momenta)[:, axis].reshape([-1 if p == place else 1 for p in range(up.ndim)])
+            count = function_powers(momenta)[:, axis].reshape([-1 if p == place else 1 for p in range(n_axes)])
             slope = slope - count * jnp.take(down, neighbours(momenta, axis, -1), axis=place)
-        found.append(slope)
-    return found
+        if own is not None:
+            total += _spread(own[:, axis], momenta, place, n_axes) * slope
+        if theirs is not None:
+            total -= _spread(theirs[:, axis], last.momenta, n_axes - 1, n_axes) * slope
+    return total
 
 
-def exponent_derivative(operator: Operator, arguments: tuple[Primitives, ...], place: int) -> Array:
-    """∂/∂a of the integrals by the exponents of one argument."""
-    up = shifted_integrals(operator, arguments, place, 2)
-    return -sum(jnp.take(up, neighbours(arguments[place].momenta, axis, 2), axis=place) for axis in range(3))
+@partial(jax.jit, static_argnames="place")
+def _exponent_slope(argument: Primitives, up: Array, widths: Array, place: int) -> Array:
+    """Change of integrals with the exponents of one argument."""
+    changed = sum(jnp.take(up, neighbours(argument.momenta, axis, 2), axis=place) for axis in range(3))
+    return -_spread(widths, argument.momenta, place, up.ndim) * changed
+
+
+@jax.jit
+def _position_table(ket: Primitives, overlap: Array, up: Array) -> Array:
+    found = [
+        jnp.take(up, neighbours(ket.momenta, axis, 1), axis=1) + _spread(ket.centers[:, axis], ket.momenta, 1, 2) * overlap
+        for axis in range(3)
+    ]
+    return jnp.stack(found)
 
 
 def position_integrals(bra: Primitives, ket: Primitives) -> Float[Array, "3 function function"]:
     """⟨f|r|g⟩ from the origin: x g = g_(i+1) + A_x g."""
-    overlap = integrals(Operator("overlap"), bra, ket)
-    up = shifted_integrals(Operator("overlap"), (bra, ket), 1, 1)
-    return jnp.stack(
-        [
-            jnp.take(up, neighbours(ket.momenta, axis, 1), axis=1) + along(ket.centers[:, axis], (bra, ket), 1) * overlap
-            for axis in range(3)
-        ]
-    )
+    overlap = Operator("overlap")
+    return _position_table(ket, integrals(overlap, bra, ket), _shifted(overlap, (bra, ket), 1, 1))

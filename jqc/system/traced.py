@@ -139,7 +139,7 @@ def traced_system(
     )
     if basis is None:
         return moved
-    return replace(moved, basis=f"{system.basis}{CHANGED}", shells=_shells(placed, system.shells))
+    return replace(moved, basis=f"{system.basis}{CHANGED}", shells=_shells(tuple(shell for _, shell in placed), system.shells))
 
 
 def _host_molecule(system: System) -> tuple:
@@ -179,20 +179,29 @@ class _Orbitals:
     primitives: Primitives
     contraction: Array
 
-    def contract(self, table: Array, axis: int) -> Array:
-        """Orbitals in place of primitives along one axis."""
-        return jnp.moveaxis(jnp.tensordot(table, self.contraction, axes=(axis, 0)), -1, axis)
+
+def _contracted(table: Array, contraction: Array, *axes: int) -> Array:
+    """Orbitals in place of primitives along some axes."""
+    for axis in axes:
+        table = jnp.moveaxis(jnp.tensordot(table, contraction, axes=(axis, 0)), -1, axis)
+    return table
 
 
 def _place(placed: list[tuple[int, BasisShell]], coords: Array) -> _Orbitals:
     """Shells on their atoms."""
-    from pyscf.gto import cart2sph
-
     owners = np.repeat([atom for atom, _ in placed], [shell.exponents.shape[0] for _, shell in placed])
     momenta = tuple(shell.momentum for _, shell in placed for _ in range(shell.exponents.shape[0]))
     exponents = jnp.concatenate([shell.exponents for _, shell in placed])
-    blocks = [jnp.kron(normalised(shell), cart2sph(shell.momentum)) for _, shell in placed]
-    return _Orbitals(Primitives(coords[owners], exponents, momenta), jax.scipy.linalg.block_diag(*blocks))
+    contraction = _contraction(tuple(shell for _, shell in placed))
+    return _Orbitals(Primitives(coords[owners], exponents, momenta), contraction)
+
+
+@jax.jit
+def _contraction(shells: tuple[BasisShell, ...]) -> Float[Array, "function ao"]:
+    """Normalised spherical orbitals from Cartesian primitives."""
+    from pyscf.gto import cart2sph
+
+    return jax.scipy.linalg.block_diag(*(jnp.kron(normalised(shell), cart2sph(shell.momentum)) for shell in shells))
 
 
 def _place_fitting(auxmol, coords: Array) -> _Orbitals:
@@ -221,13 +230,17 @@ def _one_electron(system: System, orbitals: _Orbitals, coords: Array, charges) -
     tables = {
         "overlap": integrals(Operator("overlap"), bra, bra),
         "kinetic": integrals(Operator("kinetic"), bra, bra),
-        "attraction": -integrals(Operator("potential"), bra, bra, nuclei) @ jnp.asarray(charges, dtype=float),
+        "attraction": integrals(Operator("potential"), bra, bra, nuclei),
         "dipole": position_integrals(bra, bra),
     }
-    return {
-        name: _padded(orbitals.contract(orbitals.contract(table, -1), -2), getattr(system, name))
-        for name, table in tables.items()
-    }
+    found = _matrices(tables, orbitals.contraction, jnp.asarray(charges, dtype=float))
+    return {name: _padded(matrix, getattr(system, name)) for name, matrix in found.items()}
+
+
+@jax.jit
+def _matrices(tables: dict[str, Array], contraction: Array, charges: Array) -> dict[str, Array]:
+    tables = tables | {"attraction": -tables["attraction"] @ charges}
+    return {name: _contracted(table, contraction, -1, -2) for name, table in tables.items()}
 
 
 def _nuclear_repulsion(charges: np.ndarray, coords: Array) -> Float[Array, ""]:
@@ -264,14 +277,21 @@ def _directions(auxmol, omega: float) -> np.ndarray | None:
 
 
 def _fitted(omega: float, directions: np.ndarray | None, orbitals: _Orbitals, fitting: _Orbitals) -> Array:
-    """B = L⁻¹(P|μν), or B = U L⁻¹ Uᵀ(P|μν) with L Lᵀ = Uᵀ(P|Q)U and U held, (aux, pair).
+    """Whitened tensor of one range, (aux, pair)."""
+    aux, bra = fitting.primitives, orbitals.primitives
+    metric = integrals(Operator("metric", omega), aux, aux)
+    table = integrals(Operator("fitting", omega), bra, bra, aux)
+    return _whitened(metric, table, orbitals.contraction, fitting.contraction, directions)
+
+
+@jax.jit
+def _whitened(metric: Array, table: Array, orbitals: Array, fitting: Array, directions: Array | None) -> Array:
+    """B = L⁻¹(P|μν), or B = U L⁻¹ Uᵀ(P|μν) with L Lᵀ = Uᵀ(P|Q)U and U held.
 
     Where U are eigenvectors the latter is the symmetric root that `fitted_tensor` takes.
     """
-    aux, bra = fitting.primitives, orbitals.primitives
-    metric = fitting.contract(fitting.contract(integrals(Operator("metric", omega), aux, aux), -1), -2)
-    table = fitting.contract(integrals(Operator("fitting", omega), bra, bra, aux), -1)
-    table = orbitals.contract(orbitals.contract(table, 0), 1)
+    metric = _contracted(metric, fitting, 0, 1)
+    table = _contracted(_contracted(table, fitting, 2), orbitals, 0, 1)
     tensor = table[np.tril_indices(table.shape[0])].T
     if directions is None:
         return jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(metric), tensor, lower=True)
@@ -279,17 +299,16 @@ def _fitted(omega: float, directions: np.ndarray | None, orbitals: _Orbitals, fi
     return directions @ jax.scipy.linalg.solve_triangular(root, directions.T @ tensor, lower=True)
 
 
-def _shells(placed: list[tuple[int, BasisShell]], like: tuple[Shells, ...]) -> tuple[Shells, ...]:
-    """Shells as `make_shells` lists them, with the given parameters; also primitives that a contraction leaves out."""
+@jax.jit
+def _shells(shells: tuple[BasisShell, ...], like: tuple[Shells, ...]) -> tuple[Shells, ...]:
+    """Shells as `make_shells` lists them, with other parameters; also primitives that a contraction leaves out."""
     found = []
     for l, old in enumerate(like):
-        columns = [(s.exponents, c) for _, s in placed if s.momentum == l for c in normalised(s).T]
-        length = max([len(exponents) for exponents, _ in columns], default=1)
-        rest = len(old.atom) - len(columns)
-
-        def stacked(rows, fill, length=length, rest=rest):
-            rows = [jnp.pad(row, (0, length - len(row)), constant_values=fill) for row in rows]
-            return jnp.stack(rows + [jnp.full(length, float(fill))] * rest)
-
-        found.append(replace(old, exponents=stacked([e for e, _ in columns], 1), coefficients=stacked([c for _, c in columns], 0)))
+        columns = [(s.exponents, column) for s in shells if s.momentum == l for column in normalised(s).T]
+        shape = (len(old.atom), max([len(exponents) for exponents, _ in columns], default=1))
+        exponents, coefficients = jnp.ones(shape), jnp.zeros(shape)
+        for row, (exponent, column) in enumerate(columns):
+            exponents = exponents.at[row, : len(exponent)].set(exponent)
+            coefficients = coefficients.at[row, : len(column)].set(column)
+        found.append(replace(old, exponents=exponents, coefficients=coefficients))
     return tuple(found)
