@@ -18,6 +18,7 @@ from functools import cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.custom_derivatives import SymbolicZero
 
 from jqc.typing import Array, Float
@@ -143,7 +144,7 @@ def integrals(operator: Operator, *arguments: Primitives) -> Float[Array, "*func
         return jnp.zeros(shape)
     compute = _host(operator, tuple(argument.momenta for argument in arguments))
     arrays = [array for argument in arguments for array in (argument.centers, argument.exponents)]
-    if not any(isinstance(array, jax.core.Tracer) for array in arrays):
+    if not any(isinstance(array, Tracer) for array in arrays):
         return jnp.asarray(compute(*arrays))
     return jax.pure_callback(compute, jax.ShapeDtypeStruct(shape, jnp.float64), *arrays, vmap_method="sequential")
 
@@ -208,7 +209,8 @@ def _exponent_slope(argument: Primitives, up: Array, widths: Array, place: int) 
 @jax.jit
 def _position_table(ket: Primitives, overlap: Array, up: Array) -> Array:
     found = [
-        jnp.take(up, neighbours(ket.momenta, axis, 1), axis=1) + _spread(ket.centers[:, axis], ket.momenta, 1, 2) * overlap
+        jnp.take(up, neighbours(ket.momenta, axis, 1), axis=1)
+        + _spread(ket.centers[:, axis], ket.momenta, 1, 2) * overlap
         for axis in range(3)
     ]
     return jnp.stack(found)

@@ -13,6 +13,7 @@ from math import gamma
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jqc.errors import BasisError, InputError, MemoryLimitError
 from jqc.system.basis import CHANGED, auxiliary_basis, make_mole
@@ -79,7 +80,8 @@ def traced_system(
     """The system at other positions and with other basis parameters, differentiable in both.
 
     With B = L⁻¹(P|μν), L Lᵀ = (P|Q), every array of the System follows but the quadrature, which stays where the
-    given system has it. Derivatives of a converged SCF are those of `jqc.scf.implicit.relaxed_dm`; forward, reverse
+    given system has it: below grid level 2 second derivatives by the positions of heavy atoms are meaningless then, as
+    their core orbitals leave the points. Derivatives of a converged SCF are those of `jqc.scf.implicit.relaxed_dm`; forward, reverse
     and nested modes work. Compile what comes after (`jax.jit` of a function of the System), not this: eagerly,
     libcint is called as it is, and under `jit` through a host callback, which JAX never keeps in its cache.
 
@@ -139,7 +141,9 @@ def traced_system(
     )
     if basis is None:
         return moved
-    return replace(moved, basis=f"{system.basis}{CHANGED}", shells=_shells(tuple(shell for _, shell in placed), system.shells))
+    return replace(
+        moved, basis=f"{system.basis}{CHANGED}", shells=_shells(tuple(shell for _, shell in placed), system.shells)
+    )
 
 
 def _host_molecule(system: System) -> tuple:
@@ -148,7 +152,7 @@ def _host_molecule(system: System) -> tuple:
     Raises:
         InputError: see `traced_system`.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(system)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(system)):
         raise InputError("a traced system cannot be traced again; hand over the one that build_system returned.")
     if system.coulomb != "df":
         raise InputError(

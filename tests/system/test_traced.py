@@ -88,9 +88,10 @@ def test_every_leaf_in_both_modes(water):
 
     def leaves(shift):
         moved = traced_system(water, COORDS + shift * MOVED, scaled(own, "H", 1 + shift))
-        return [moved.nuclear_repulsion, moved.overlap, moved.kinetic, moved.attraction, moved.dipole] + [
-            *jax.tree.leaves((moved.repulsion, [s.coefficients for s in moved.shells]))
-        ]
+        one_electron = [moved.overlap, moved.kinetic, moved.attraction, moved.dipole]
+        return jax.tree.leaves(
+            (moved.nuclear_repulsion, one_electron, moved.repulsion, [s.coefficients for s in moved.shells])
+        )
 
     weights = [rng.normal(size=jnp.shape(leaf)) for leaf in leaves(0.0)]
 
