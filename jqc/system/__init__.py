@@ -3,7 +3,8 @@
 from jqc.system.build import System, build_system, with_range
 from jqc.system.keep import keep_orbitals
 from jqc.system.molecule import Molecule, nuclear_repulsion
-from jqc.system.traced import basis_parameters, traced_system
+from jqc.system.parameters import basis_parameters
+from jqc.system.traced import traced_system
 
 __all__ = [
     "Molecule",

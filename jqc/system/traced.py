@@ -6,20 +6,19 @@ of shells that reach a block of points stand still. `build_system` is faster and
 differentiated, and `jqc.forces` wherever the energy's gradient is all that is asked for.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import gamma
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jqc.errors import BasisError, InputError, MemoryLimitError
+from jqc.errors import InputError, MemoryLimitError
 from jqc.system.basis import CHANGED, auxiliary_basis, make_mole
 from jqc.system.build import System
 from jqc.system.gto import Shells
 from jqc.system.integrals import kept_directions, metric_root
+from jqc.system.parameters import BasisParameters, BasisShell, basis_parameters, normalised, require_same_shells
 from jqc.system.primitives import Operator, Primitives, integrals, position_integrals, shell_of
 from jqc.typing import Array, Float
 
@@ -27,63 +26,16 @@ TABLE_LIMIT = 2 << 30
 """Bytes of primitive three-centre integrals; each direction of derivatives takes about as much again."""
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class BasisShell:
-    """A contracted shell as basis-set files have it: coefficients of normalised primitives."""
-
-    exponents: Float[Array, "prim"]
-    coefficients: Float[Array, "prim contraction"]
-    momentum: int = field(metadata={"static": True})
-
-
-BasisParameters = Mapping[str, tuple[BasisShell, ...]]
-"""Shells of each element, by its symbol."""
-
-
-def basis_parameters(system: System) -> dict[str, tuple[BasisShell, ...]]:
-    """Exponents and contraction coefficients of a system's orbital basis, by element.
-
-    >>> import jax; jax.config.update("jax_enable_x64", True)
-    >>> import jqc
-    >>> helium = jqc.Molecule.from_arrays(["He"], [[0.0, 0.0, 0.0]])
-    >>> [shell.exponents.shape for shell in basis_parameters(jqc.build_system(helium, "6-31g", grid_level=0))["He"]]
-    [(3,), (1,)]
-    """
-    mole = make_mole(system.molecule, system.basis)
-    return {symbol: tuple(map(_read_shell, shells)) for symbol, shells in mole._basis.items()}
-
-
-def _read_shell(entry) -> BasisShell:
-    """A shell of PySCF's format, [l, [exponent, coefficients …], …]."""
-    rows = np.array(sorted(entry[1:], reverse=True))
-    return BasisShell(jnp.asarray(rows[:, 0]), jnp.asarray(rows[:, 1:]), entry[0])
-
-
-def normalised(shell: BasisShell) -> Float[Array, "prim contraction"]:
-    """Coefficients of exp(−a r²) r^l Y_lm that make every contracted function of a shell a unit vector.
-
-    ∫ r^(2l+2) exp(−α r²) dr = Γ(l + 3/2) / 2α^(l + 3/2), as in PySCF: primitives first, contractions then.
-    """
-
-    def radial(alpha):
-        return gamma(shell.momentum + 1.5) / (2 * alpha ** (shell.momentum + 1.5))
-
-    a = shell.exponents
-    weights = shell.coefficients / jnp.sqrt(radial(2 * a))[:, None]
-    return weights / jnp.sqrt(jnp.einsum("pc,pq,qc->c", weights, radial(a[:, None] + a), weights))
-
-
 def traced_system(
     system: System, coords: Float[Array, "atom 3"] | None = None, basis: BasisParameters | None = None
 ) -> System:
     """The system at other positions and with other basis parameters, differentiable in both.
 
-    With B = L⁻¹(P|μν), L Lᵀ = (P|Q), every array of the System follows but the quadrature, which stays where the
-    given system has it: below grid level 2 second derivatives by the positions of heavy atoms are meaningless then, as
-    their core orbitals leave the points. Derivatives of a converged SCF are those of `jqc.scf.implicit.relaxed_dm`; forward, reverse
-    and nested modes work. Compile what comes after (`jax.jit` of a function of the System), not this: eagerly,
-    libcint is called as it is, and under `jit` through a host callback, which JAX never keeps in its cache.
+    With B = L⁻¹(P|μν), L Lᵀ = (P|Q), every array of the System follows but the quadrature. Below grid level 2 second
+    derivatives by positions of heavy atoms are meaningless, as core orbitals leave points that stand still.
+    Derivatives of a converged SCF are those of `jqc.scf.implicit.relaxed_dm`; forward, reverse and nested modes work.
+    Compile what comes after (`jax.jit` of a function of the System), not this: eagerly libcint is called as it is,
+    under `jit` through a host callback, which keeps the program out of JAX's cache.
 
     Parameters
     ----------
@@ -109,11 +61,13 @@ def traced_system(
     >>> from jqc.scf.grassmann import point
     >>> from jqc.scf.implicit import relaxed_dm
     >>> hydrogen = jqc.Molecule.from_arrays(["H", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.2]])
-    >>> result = jqc.scf(jqc.build_system(hydrogen, "6-31g", grid_level=1), "pbe")
+    >>> result = jqc.scf(jqc.build_system(hydrogen, "6-31g", grid_level=1), "hf")
     >>> at = point(result.system, result.mo_coeff)
+    >>> @jax.jit
+    ... def relaxed(functional, system):
+    ...     return jqc.energy(functional, system, relaxed_dm(functional, system, at, order=1))
     >>> def energy(coords):
-    ...     moved = traced_system(result.system, coords)
-    ...     return jqc.energy(result.functional, moved, relaxed_dm(result.functional, moved, at))
+    ...     return relaxed(result.functional, traced_system(result.system, coords))
     >>> slope = jax.grad(energy)(hydrogen.coords)
     >>> bool(jnp.allclose(slope, -jqc.forces(result), atol=1e-6))
     True
@@ -124,7 +78,7 @@ def traced_system(
         raise InputError(f"positions have shape {coords.shape}; this molecule needs {molecule_coords.shape}.")
     own = basis_parameters(system)
     if basis is not None:
-        _check_basis(basis, own)
+        require_same_shells(basis, own)
     placed = [
         (atom, shell)
         for atom in range(mole.natm)
@@ -163,17 +117,6 @@ def _host_molecule(system: System) -> tuple:
     if mole.has_ecp():
         raise InputError(f"{system.basis} has core potentials, which are not differentiable here; use a full basis.")
     return mole, np.asarray(system.molecule.coords)
-
-
-def _check_basis(basis: BasisParameters, own: BasisParameters) -> None:
-    for symbol, shells in own.items():
-        expected = [(shell.momentum, shell.coefficients.shape) for shell in shells]
-        found = [(shell.momentum, jnp.shape(shell.coefficients)) for shell in basis.get(symbol, ())]
-        if found != expected or any(jnp.shape(s.exponents) != s.coefficients.shape[:1] for s in basis[symbol]):
-            raise BasisError(
-                f"shells of {symbol} are {found} as (momentum, shape); change the numbers of basis_parameters(system) "
-                f"only, whose shells are {expected}."
-            )
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ from jqc.scf.implicit import relaxed_dm
 from jqc.scf.occupation import aufbau
 from jqc.scf.step import diagonalise
 from jqc.system.basis import auxiliary_basis, make_mole
-from jqc.system.traced import basis_parameters, traced_system
+from jqc.system.parameters import basis_parameters
+from jqc.system.traced import traced_system
 
 TIGHT = SCFSettings(energy_tolerance=1e-12, residual_tolerance=1e-9)
 
 MOLECULES = {
     "water": (["O", "H", "H"], [[0.0, 0.0, 0.2], [0.0, 1.43, -0.9], [0.0, -1.43, -0.9]], 0, 0),
     "oh": (["O", "H"], [[0.0, 0.0, 0.2], [0.0, 0.0, -1.63]], 0, 1),
+    "nh2": (["N", "H", "H"], [[0.0, 0.0, 0.1], [0.0, 1.5, -1.1], [0.0, -1.5, -1.1]], 0, 1),
     "heh": (["He", "H"], [[0.0, 0.0, 0.0], [0.0, 0.3, 1.4]], 1, 0),
     "nitrogen": (["N", "N"], [[0.0, 0.0, -1.05], [0.0, 0.0, 1.05]], 0, 0),
 }
@@ -85,7 +87,7 @@ def test_gradient_is_minus_the_forces(name, basis, xc):
     np.testing.assert_allclose(slope, -jqc.forces(result), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize(("name", "basis", "xc"), [("water", "sto-3g", "hf"), ("oh", "sto-3g", "hf")])
+@pytest.mark.parametrize(("name", "basis", "xc"), [("water", "sto-3g", "hf"), ("nh2", "sto-3g", "hf")])
 def test_dipole_derivative_in_both_modes(name, basis, xc):
     """Against systems that `build_system` makes at displaced positions, restricted and unrestricted."""
     result = solution(name, basis, xc)
@@ -167,6 +169,7 @@ def test_basis_parameters_against_pyscf(kind, symbol):
     assert float(reverse) == pytest.approx(float(forward[2]), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_positions_and_parameters_together_on_the_grid():
     """HeH⁺ in PBE along one direction in both: dipole, and gradient (forward over reverse), against whole SCFs."""
     result = solution("heh", "6-31g", "pbe")

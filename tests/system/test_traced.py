@@ -11,7 +11,8 @@ from jqc.errors import BasisError, InputError, MemoryLimitError
 from jqc.system import Molecule, build_system, keep_orbitals, traced, with_range
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.integrals import one_electron, repulsion_factor
-from jqc.system.traced import basis_parameters, traced_system
+from jqc.system.parameters import basis_parameters
+from jqc.system.traced import traced_system
 
 COORDS = np.array([[0.0, 0.0, 0.2], [0.0, 1.43, -0.9], [0.1, -1.43, -0.9]])
 WATER = Molecule.from_arrays(["O", "H", "H"], COORDS)
