@@ -40,12 +40,14 @@ def relaxed_dm(functional: Functional, system: System, at: Point, order: int = 2
     Parameters
     ----------
     functional, system
-        What the derivative is taken by; their values are those that `at` solves.
+        What the derivative is taken by; their values are those that `at` solves. `jqc.system.traced_system` makes a
+        system that is a function of positions and basis parameters.
     at
         The solution, from `jqc.scf.grassmann.point`; a constant. What is left of its gradient is removed to first
         order on the way.
     order
-        Highest order of derivatives that will be taken; each costs a linear solve. Higher ones would be wrong.
+        Highest order of derivatives that will be taken; each costs a linear solve. Higher ones would be wrong. The
+        energy at an error of the density is wrong by its square, so that order n serves its derivatives up to 2n + 1.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import jqc

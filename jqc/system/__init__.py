@@ -3,5 +3,16 @@
 from jqc.system.build import System, build_system, with_range
 from jqc.system.keep import keep_orbitals
 from jqc.system.molecule import Molecule, nuclear_repulsion
+from jqc.system.parameters import basis_parameters
+from jqc.system.traced import traced_system
 
-__all__ = ["Molecule", "System", "build_system", "keep_orbitals", "nuclear_repulsion", "with_range"]
+__all__ = [
+    "Molecule",
+    "System",
+    "basis_parameters",
+    "build_system",
+    "keep_orbitals",
+    "nuclear_repulsion",
+    "traced_system",
+    "with_range",
+]

@@ -15,6 +15,9 @@ from jqc.system.gto import Shells
 from jqc.system.molecule import Molecule
 from jqc.system.padding import pad_axis, size_class
 
+CHANGED = " with other parameters"
+"""Ends the name of a basis whose numbers are not those of the set it is named after."""
+
 
 def make_mole(molecule: Molecule, basis: str):
     """PySCF `Mole` of a molecule in a basis that is named or `written`.
@@ -96,6 +99,11 @@ def _require_basis(basis: str, symbols: list[str]) -> None:
 def _basis_message(basis: str, symbol: str) -> str:
     from pyscf.gto.basis import ALIAS
 
+    if basis.endswith(CHANGED):
+        return (
+            f"{basis!r} cannot be made again by its name; start the SCF from a density matrix, ask for ranges before "
+            "parameters are changed, and take forces from jax.grad."
+        )
     known = sorted(ALIAS)
     if _normal(basis) in known:
         return f"basis {basis!r} has no functions for {symbol}; choose a basis that covers it."

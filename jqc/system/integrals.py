@@ -79,16 +79,24 @@ class MetricRoot:
 
 def metric_root(auxmol) -> MetricRoot:
     """Root of a fitting set's metric, for the operator that is set."""
-    from scipy.linalg import LinAlgError, cholesky, eigh
+    from scipy.linalg import LinAlgError, cholesky
 
     metric = auxmol.intor("int2c2e", hermi=1)
     try:
         return MetricRoot(cholesky(metric, lower=True), True)
     except LinAlgError:
-        values, vectors = eigh(metric)
-        kept = values > METRIC_THRESHOLD
-        scaled = vectors[:, kept] / np.sqrt(np.sqrt(values[kept]))
+        values, vectors = kept_directions(metric)
+        scaled = vectors / np.sqrt(np.sqrt(values))
         return MetricRoot(scaled @ scaled.T, False)
+
+
+def kept_directions(metric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors of a singular metric that count, (kept,) and (aux, kept)."""
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(metric)
+    kept = values > METRIC_THRESHOLD
+    return values[kept], vectors[:, kept]
 
 
 def exact_factor(mole, omega: float) -> np.ndarray:
