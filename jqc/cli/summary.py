@@ -1,7 +1,7 @@
 """A result as people and programs read it: a table, and a dictionary for JSON. Units are in the names."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jqc.units import DEBYE, ELECTRONVOLT
@@ -103,7 +103,7 @@ def print_atoms(title: str, symbols: Sequence[str], rows: "np.ndarray") -> None:
         print(f"{symbol + str(at):>5} " + " ".join(f"{component:>z14.8f}" for component in row))
 
 
-def print_columns(columns: dict[str, Sequence[str]], left: Sequence[str] = ()) -> None:
+def print_columns(columns: Mapping[str, Sequence[str]], left: Sequence[str] = ()) -> None:
     """Print a numbered table from its columns; those in `left` are aligned there."""
     from rich.console import Console
     from rich.table import Table

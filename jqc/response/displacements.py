@@ -10,16 +10,16 @@ functional.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jqc.davidson import BLOCK
 from jqc.response.forces import energy_weighted
 from jqc.response.operators import OrbitalResponse
 from jqc.scf.grassmann import Point
-from jqc.scf.kernel import fock_response
+from jqc.scf.kernel import Reference, fock_response
 from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import auxiliary_basis, make_mole
@@ -36,7 +36,7 @@ from jqc.system.integral_hessians import (
 )
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
-from jqc.xc.quadrature import Features, features, read_by, xc_energy
+from jqc.xc.quadrature import features, read_by, xc_energy
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _Frozen:
         multipliers = occupied.swapaxes(1, 2) @ focks - halved
         left = np.zeros((len(strain), len(at.occupied), padded, occupied.shape[2]))
         left[:, :, :n_ao] = -0.5 * n * occupied @ strain
-        answers = _strain_response(result.functional, response.system, response.held.u, at, jnp.asarray(left))
+        answers = _strain_response(result.functional, response.system, response.held, at, jnp.asarray(left))
         focks = focks + np.asarray(answers)[:, :, :n_ao]
         right = virtual.swapaxes(1, 2) @ (focks - overlap @ occupied @ energies)
         return cls(n, occupied, virtual, energies, hessian, overlap, strain, focks, multipliers, right)
@@ -209,8 +209,7 @@ def _xc_slopes(
 
 @jax.jit
 def _strain_response(
-    functional: Functional, system: System, u: Features, at: Point, lefts: Float[Array, "move spin ao occ"]
+    functional: Functional, system: System, held: Reference, at: Point, lefts: Float[Array, "move spin ao occ"]
 ) -> Float[Array, "move spin ao occ"]:
     """δF C_o for the changes A C_oᵀ + C_o Aᵀ of the density."""
-    respond = partial(fock_response, functional, system, u)
-    return jax.lax.map(lambda left: respond(left, at.occupied) @ at.occupied, lefts)
+    return jax.lax.map(lambda left: fock_response(functional, system, held, left, at.occupied), lefts, batch_size=BLOCK)
