@@ -24,6 +24,9 @@ RESIDUAL = 1e-6
 UNKNOWN = ("frequencies_cm1", "ir_intensities_km_per_mol", "raman_activities_a4_per_amu", "polarizability_au")
 """What is null in the JSON file of an SCF that did not converge."""
 
+STABILITY_RESIDUAL = 1e-3
+"""Residual of the Hessian's lowest eigenvector; its eigenvalue is right to the square, and never too low."""
+
 STATIONARY = 1e-3
 """Largest force in Eh/bohr at which frequencies are those of a stationary point."""
 
@@ -94,7 +97,9 @@ def _answers(options: VibrationsCommand, result: "SCFResult") -> dict[str, Any]:
 
     found = vibrations(result, raman=options.raman)
     gas = thermochemistry(found, options.temperature, options.pressure)
-    return _modes(found) | _gas(gas) | {"lowest_orbital_hessian_hartree": stability(result).eigenvalue}
+    lowest = stability(result, tolerance=STABILITY_RESIDUAL)
+    stable = {"lowest_orbital_hessian_hartree": lowest.eigenvalue, "stable": lowest.stable}
+    return _modes(found) | _gas(gas) | stable
 
 
 def _modes(found: "Vibrations") -> dict[str, Any]:
@@ -140,8 +145,6 @@ def _print_modes(numbers: dict[str, Any]) -> None:
 
 def _warn(numbers: dict[str, Any]) -> None:
     """What makes these frequencies doubtful, on stderr."""
-    from jqc.scf.stability import UNSTABLE
-
     force, lowest = numbers["largest_force_hartree_per_bohr"], numbers["lowest_orbital_hessian_hartree"]
     if not numbers["stationary"]:
         print(
@@ -154,7 +157,7 @@ def _warn(numbers: dict[str, Any]) -> None:
             "the geometry is no minimum.",
             file=sys.stderr,
         )
-    if lowest < UNSTABLE:
+    if not numbers["stable"]:
         print(
             f"jqc: the density is unstable (lowest orbital Hessian eigenvalue {lowest:.1e} Eh); lower ones exist.",
             file=sys.stderr,
