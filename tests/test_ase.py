@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.fd import calculate_numerical_forces
+from ase.md.verlet import VelocityVerlet
+from ase.mep import NEB
 from ase.optimize import BFGS
+from ase.vibrations import Vibrations
 
 import jqc
 from jqc.ase import JQC
 from jqc.errors import InputError
-from jqc.response import forces
+from jqc.response import forces, vibrations
 from jqc.units import ANGSTROM, ELECTRONVOLT
 
 POSITIONS = [[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]]
@@ -60,6 +63,53 @@ def test_optimisation():
     assert BFGS(atoms, logfile=None).run(fmax=0.02, steps=30)
     assert atoms.get_distance(0, 1) == pytest.approx(atoms.get_distance(0, 2), abs=5e-3)
     assert 0.95 < atoms.get_distance(0, 1) < 1.02
+
+
+def hydrogen(length: float = 0.78) -> Atoms:
+    return Atoms("H2", [[0.0, 0.0, 0.0], [0.0, 0.0, length]], calculator=JQC(xc="hf", basis="6-31g", grid_level=0))
+
+
+def test_dynamics_conserve_energy():
+    """Hydrogen swings through 0.4 eV; with velocity Verlet at 0.1 fs the total keeps to a hundredth of that."""
+    atoms = hydrogen(0.90)
+    totals, potentials = [], []
+
+    def watch():
+        potentials.append(atoms.get_potential_energy())
+        totals.append(atoms.get_total_energy())
+
+    dynamics = VelocityVerlet(atoms, timestep=0.1 * units.fs)
+    dynamics.attach(watch)
+    dynamics.run(40)
+    assert np.ptp(potentials) > 0.2
+    assert np.ptp(totals) < 0.01 * np.ptp(potentials)
+
+
+def test_vibrations_by_differences_equal_analytic_ones(tmp_path):
+    atoms = hydrogen(0.73)
+    run = Vibrations(atoms, name=str(tmp_path / "vib"), delta=0.005, nfree=4)
+    run.run()
+    frequency = run.get_frequencies().real.max()
+    atoms.get_potential_energy()
+    result = atoms.calc.solved()
+    analytic = vibrations(result, raman=False).frequencies[0]
+    assert frequency == pytest.approx(analytic, abs=1.0)
+
+
+def test_a_reaction_path():
+    """H + H₂ → H₂ + H on a line: the barrier's top is symmetric."""
+    ends = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.75], [0.0, 0.0, 2.1]], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.35], [0.0, 0.0, 2.1]]
+    first, last = (Atoms("H3", positions, info={"spin": 1}) for positions in ends)
+    images = [first, *(first.copy() for _ in range(3)), last]
+    for image in images:
+        image.calc = JQC(xc="hf", basis="6-31g", grid_level=0)
+    path = NEB(images, method="improvedtangent")
+    path.interpolate()
+    assert BFGS(path, logfile=None).run(fmax=0.15, steps=40)
+    energies = [image.get_potential_energy() for image in images]
+    assert int(np.argmax(energies)) == 2
+    assert energies[1] == pytest.approx(energies[3], abs=0.02)
+    assert images[2].get_distance(0, 1) == pytest.approx(images[2].get_distance(1, 2), abs=0.02)
 
 
 def test_nothing_computed_yet():
