@@ -35,16 +35,15 @@ MOLECULES = Path(__file__).parents[1] / "examples" / "molecules"
 STATES = 10
 
 
-def seconds_of(function, repeats: int, warm: bool = True) -> tuple[float, float]:
-    """Median seconds, and processor seconds, of a call, after one that compiles where it is to be `warm`."""
-    if warm:
-        jax.block_until_ready(function())
+def seconds_of(function, repeats: int, warm_up: bool = True) -> tuple[float, float, object]:
+    """Median seconds and processor seconds of a call, after one that compiles, and what it returned."""
+    found = jax.block_until_ready(function()) if warm_up else None
     taken = []
     for _ in range(repeats):
         start, cpu = time.perf_counter(), time.process_time()
-        jax.block_until_ready(function())
+        found = jax.block_until_ready(function())
         taken.append((time.perf_counter() - start, time.process_time() - cpu))
-    return statistics.median(t for t, _ in taken), statistics.median(c for _, c in taken)
+    return statistics.median(t for t, _ in taken), statistics.median(c for _, c in taken), found
 
 
 def solved(name: str, xc: str) -> SCFResult:
@@ -67,11 +66,9 @@ def solved_by_pyscf(result: SCFResult, xc: str):
 
 def beside(name: str, ours, theirs, repeats: int, difference) -> dict:
     """Seconds of both codes for one quantity, their ratio, and how far the quantities are apart."""
-    apart = float(np.abs(difference(ours(), theirs())).max())
-    (seconds, cpu), (pyscf, pyscf_cpu) = (
-        seconds_of(ours, repeats, False),
-        seconds_of(theirs, max(1, repeats // 2), False),
-    )
+    seconds, cpu, found = seconds_of(ours, repeats)
+    pyscf, pyscf_cpu, expected = seconds_of(theirs, max(1, repeats // 2), warm_up=False)
+    apart = float(np.abs(difference(found, expected)).max())
     names = ("s", "cpu_s", "pyscf_s", "pyscf_cpu_s", "ratio", "difference")
     values = (seconds, cpu, pyscf, pyscf_cpu, pyscf / seconds, apart)
     return {f"{name}_{key}": value for key, value in zip(names, values, strict=True)}
