@@ -80,14 +80,20 @@ def by_whole_scfs(read, system_at, result, step: float):
     return (found[0] - found[1]) / (2 * step)
 
 
-@pytest.mark.parametrize(("name", "basis", "xc"), [("oh", "sto-3g", "b3lyp"), ("heh", "6-31g", "cam-b3lyp")])
+@pytest.mark.parametrize(
+    ("name", "basis", "xc"),
+    [pytest.param("oh", "sto-3g", "b3lyp", marks=pytest.mark.slow), ("heh", "6-31g", "cam-b3lyp")],
+)
 def test_gradient_is_minus_the_forces(name, basis, xc):
     result = solution(name, basis, xc)
     slope = jax.grad(through(relaxed_energy, name, basis, xc))(result.system.molecule.coords)
     np.testing.assert_allclose(slope, -jqc.forces(result), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize(("name", "basis", "xc"), [("water", "sto-3g", "hf"), ("nh2", "sto-3g", "hf")])
+@pytest.mark.parametrize(
+    ("name", "basis", "xc"),
+    [pytest.param("water", "sto-3g", "hf", marks=pytest.mark.slow), ("nh2", "sto-3g", "hf")],
+)
 def test_dipole_derivative_in_both_modes(name, basis, xc):
     """Against systems that `build_system` makes at displaced positions, restricted and unrestricted."""
     result = solution(name, basis, xc)
