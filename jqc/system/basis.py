@@ -144,8 +144,11 @@ def auxiliary_basis(mole, name: str | None) -> tuple[Any, str]:
     return _functions(name, sorted({mole.atom_pure_symbol(i) for i in range(mole.natm)}))[0], name
 
 
-def make_shells(mole, n_ao: int) -> tuple[Shells, ...]:
-    """Shells of a `Mole` by angular momentum, padded; padding shells start at orbital `n_ao`."""
+def make_shells(mole, n_ao: int, like: tuple[tuple[int, int], ...] = ()) -> tuple[Shells, ...]:
+    """Shells of a `Mole` by angular momentum, padded; padding shells start at orbital `n_ao`.
+
+    `like` gives the least places and primitives for each angular momentum.
+    """
     rows: dict[int, list[tuple[np.ndarray, np.ndarray, int, int]]] = {}
     offset = 0
     for shell in range(mole.nbas):
@@ -154,13 +157,14 @@ def make_shells(mole, n_ao: int) -> tuple[Shells, ...]:
         for column in mole._libcint_ctr_coeff(shell).T:
             rows.setdefault(momentum, []).append((exponents, column, mole.bas_atom(shell), offset))
             offset += 2 * momentum + 1
-    return tuple(_stack(rows.get(l, []), n_ao) for l in range(max(rows) + 1))
+    room = [*like, *[(0, 0)] * (max(rows) + 1 - len(like))]
+    return tuple(_stack(rows.get(l, []), n_ao, *least) for l, least in enumerate(room))
 
 
-def _stack(rows: list[tuple[np.ndarray, np.ndarray, int, int]], n_ao: int) -> Shells:
+def _stack(rows: list[tuple[np.ndarray, np.ndarray, int, int]], n_ao: int, places: int, primitives: int) -> Shells:
     """One padding shell at least, so that a block's unused places have something to point at."""
-    count = size_class(len(rows) + 1)
-    primitives = max((len(row[0]) for row in rows), default=1)
+    count = max(places, size_class(len(rows) + 1))
+    primitives = max(primitives, *(len(row[0]) for row in rows), 1)
     exponents = np.ones((count, primitives))
     coefficients = np.zeros((count, primitives))
     for i, (exponent, coefficient, _, _) in enumerate(rows):

@@ -9,10 +9,11 @@ import numpy as np
 from jqc.errors import InputError
 from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
-from jqc.system.blocks import BlockGroup, GroupShape, make_groups, shape_of
+from jqc.system.blocks import BlockGroup, make_groups
 from jqc.system.grid import compact_grid, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron, repulsion_factor
+from jqc.system.lengths import Lengths, lengths_of
 from jqc.system.molecule import Molecule
 from jqc.system.padding import pad_axis, size_class
 from jqc.timing import stage
@@ -73,7 +74,7 @@ def build_system(
     aux_basis: str | None = None,
     coulomb: str = "df",
     grid_level: int = 3,
-    like: System | None = None,
+    like: System | Lengths | None = None,
     grid: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> System:
     """Integrals and quadrature of a molecule, through libcint on the host.
@@ -93,7 +94,7 @@ def build_system(
     like
         A system of the same molecule at another geometry, or of one of the same size: array shapes are kept where
         they suffice, so that programs compiled for it serve again. Its shapes alone, `jax.eval_shape(lambda: like)`,
-        do as well and hold no memory.
+        do as well and hold no memory. `Lengths` that molecules of several sizes share are kept by all of them.
     grid
         Points (grid, 3) in bohr and weights (grid,) to use instead of a level.
 
@@ -113,14 +114,15 @@ def build_system(
     with stage("integrals"):
         auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
         matrices = one_electron(mole)
-        n_padded = size_class(mole.nao)
-        rows, shapes = _pattern(like, n_padded)
-        factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), n_padded, rows)
+        room = _room(like, mole)
+        factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), room.orbitals, room.factors)
     with stage("grid"):
-        shells = make_shells(mole, n_padded)
-        quadrature = molecular_grid(mole, grid_level) if grid is None else compact_grid(*grid, mole.nao)
-        groups = make_groups(quadrature, shells, mole.atom_coords(), shapes)
-    return _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb)
+        shells = make_shells(mole, room.orbitals, room.shells)
+        quadrature = (
+            molecular_grid(mole, grid_level, room.orbitals) if grid is None else compact_grid(*grid, room.orbitals)
+        )
+        groups = make_groups(quadrature, shells, mole.atom_coords(), room.groups)
+    return _assemble(molecule, mole, matrices, factor, shells, groups, room.atoms, basis, aux_name, coulomb)
 
 
 def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None) -> None:
@@ -136,16 +138,17 @@ def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.nda
         )
 
 
-def _pattern(like: System | None, n_padded: int) -> tuple[int, tuple[GroupShape, ...]]:
-    """Rows of the two-electron factor and shapes of the groups to keep; none of a system of another size."""
-    if like is None or like.n_padded != n_padded:
-        return 0, ()
-    return like.n_factor, tuple(map(shape_of, like.groups))
+def _room(like: System | Lengths | None, mole) -> Lengths:
+    """Lengths to fill at least; a system of another size is no pattern."""
+    least = Lengths(atoms=size_class(mole.natm), orbitals=size_class(mole.nao))
+    if isinstance(like, System):
+        like = lengths_of(like) if like.n_padded == least.orbitals else None
+    return least if like is None else like.joined(least)
 
 
-def _assemble(molecule, mole, matrices, factor, shells, groups, basis, aux_name, coulomb) -> System:
-    """Pad everything to its size class and hand it to the device."""
-    n_padded, n_atoms = size_class(mole.nao), size_class(mole.natm)
+def _assemble(molecule, mole, matrices, factor, shells, groups, n_atoms, basis, aux_name, coulomb) -> System:
+    """Pad everything to its length and hand it to the device."""
+    n_padded = int(shells[0].offset[-1])
 
     def square(matrix):
         return jnp.asarray(pad_axis(pad_axis(matrix, n_padded, -1), n_padded, -2))

@@ -33,14 +33,14 @@ def block_size(n_ao: int) -> int:
     return 1 << int(np.clip(np.log2(300_000 / n_ao), 9, 12))
 
 
-def molecular_grid(mole, level: int) -> Grid:
-    """Becke grid of a molecule at one of PySCF's levels 0…9."""
+def molecular_grid(mole, level: int, n_ao: int) -> Grid:
+    """Becke grid of a molecule at one of PySCF's levels 0…9, in blocks for `n_ao` orbitals."""
     from pyscf.dft.gen_grid import Grids
 
     grids = Grids(mole)
     grids.level = level
     grids.build(sort_grids=False)
-    return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), mole.nao)
+    return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), n_ao)
 
 
 def compact_grid(coords: np.ndarray, weights: np.ndarray, n_ao: int) -> Grid:

@@ -15,8 +15,12 @@ import jax.numpy as jnp
 from jqc.numerics import with_shortcut
 from jqc.system import System
 from jqc.system.blocks import BlockGroup, block_orbitals
+from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float
 from jqc.xc.base import Density, Functional, Ingredients, Quadrature
+
+Orbitals = System | Sampled
+"""Either knows the orbitals on the grid."""
 
 Features = Float[Array, "spin feature grid"]
 """Rows ρ · ∂_xρ ∂_yρ ∂_zρ · τ, as many as a functional reads."""
@@ -41,7 +45,7 @@ def _times(matrix: Float[Array, "out row"], orbitals: Float[Array, "row componen
     return (matrix @ orbitals.reshape(orbitals.shape[0], -1)).reshape(-1, *orbitals.shape[1:])
 
 
-def _over_blocks(pairs_of, system: System, group: BlockGroup, ingredients: Ingredients) -> Features:
+def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
     """Features of a group: scan over its blocks, orbitals recomputed rather than stored in derivatives.
 
     `pairs_of(index, orbitals)` lists the pairs of each spin, whose features add up.
@@ -62,7 +66,7 @@ def _rows(matrix: Array, index: Array) -> Array:
     return jnp.take(matrix, index, axis=0, mode="fill", fill_value=0)
 
 
-def _from_dm(dm: Float[Array, "spin ao ao"], system: System, group: BlockGroup, ingredients: Ingredients) -> Features:
+def _from_dm(dm: Float[Array, "spin ao ao"], system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
     def pairs_of(index, orbitals):
         right = orbitals if ingredients == "tau" else orbitals[:, :1]
         return [[(orbitals, _times(_rows(_rows(d, index).T, index), right))] for d in dm]
@@ -71,7 +75,7 @@ def _from_dm(dm: Float[Array, "spin ao ao"], system: System, group: BlockGroup, 
 
 
 def _from_occupied(
-    occupied: Float[Array, "spin ao occ"], system: System, group: BlockGroup, ingredients: Ingredients
+    occupied: Float[Array, "spin ao occ"], system: Orbitals, group: BlockGroup, ingredients: Ingredients
 ) -> Features:
     def pairs_of(index, orbitals):
         return [[(psi, psi)] for psi in _on_points(occupied, index, orbitals)]
@@ -86,7 +90,10 @@ def _on_points(frames: Float[Array, "spin ao mo"], index: Array, orbitals: Float
 
 
 def pair_features(
-    system: System, left: Float[Array, "spin ao occ"], right: Float[Array, "spin ao occ"], ingredients: Ingredients
+    system: Orbitals,
+    left: Float[Array, "spin ao occ"],
+    right: Float[Array, "spin ao occ"],
+    ingredients: Ingredients,
 ) -> Features:
     """Features of A Bᵀ + B Aᵀ for two factors, linear in each: occ/ao of the work that a density matrix takes.
 
@@ -109,7 +116,7 @@ def pair_features(
 
 
 def features(
-    system: System,
+    system: Orbitals,
     dm: Float[Array, "spin ao ao"],
     ingredients: Ingredients,
     occupied: Float[Array, "spin ao occ"] | None = None,
@@ -145,7 +152,7 @@ def spin_resolved(u: Features) -> Density:
     return Density(rho, sigma, both(4) if u.shape[1] > 4 else jnp.zeros_like(rho))
 
 
-def quadrature(system: System) -> Quadrature:
+def quadrature(system: Orbitals) -> Quadrature:
     """Points and weights of all groups, in the order of `features`."""
     return Quadrature(
         jnp.concatenate([group.coords.reshape(-1, 3) for group in system.groups]),
@@ -158,7 +165,7 @@ ROWS: dict[Ingredients, int] = {"none": 1, "rho": 1, "sigma": 4, "tau": 5}
 """Rows of the features that go with each kind of functional."""
 
 
-def no_features(system: System, n_spins: int, ingredients: Ingredients) -> Features:
+def no_features(system: Orbitals, n_spins: int, ingredients: Ingredients) -> Features:
     """Features of no electron."""
     return jnp.zeros((n_spins, ROWS[ingredients], sum(group.weights.size for group in system.groups)))
 
@@ -168,7 +175,7 @@ def read_by(functional: Functional) -> Ingredients:
     return "rho" if functional.ingredients == "none" else functional.ingredients
 
 
-def xc_energy(functional: Functional, system: System, u: Features) -> Float[Array, ""]:
+def xc_energy(functional: Functional, system: Orbitals, u: Features) -> Float[Array, ""]:
     """Exchange-correlation energy (without exact exchange) of density features."""
     grid = quadrature(system)
     if functional.local and grid.weights.size > PIECE:
@@ -176,7 +183,7 @@ def xc_energy(functional: Functional, system: System, u: Features) -> Float[Arra
     return functional.energy(spin_resolved(u), grid)
 
 
-def electron_number(system: System, u: Features) -> Float[Array, ""]:
+def electron_number(system: Orbitals, u: Features) -> Float[Array, ""]:
     """Electrons that the quadrature counts."""
     return jnp.sum(u[:, 0] * quadrature(system).weights)
 

@@ -50,7 +50,8 @@ def of_system(level: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plain(level: int) -> tuple[np.ndarray, np.ndarray]:
-    grid = molecular_grid(make_mole(water(), "def2-svp"), level)
+    mole = make_mole(water(), "def2-svp")
+    grid = molecular_grid(mole, level, mole.nao)
     return np.asarray(grid.coords), np.asarray(grid.weights)
 
 

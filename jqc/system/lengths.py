@@ -1,0 +1,112 @@
+"""Array lengths of a system: what compiled programs are keyed on, shared by systems that are made alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import zip_longest
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jqc.system.basis import auxiliary_basis, make_mole, make_shells
+from jqc.system.blocks import GroupShape, make_groups, shape_of
+from jqc.system.grid import molecular_grid
+from jqc.system.gto import Shells
+from jqc.system.molecule import Molecule
+from jqc.system.padding import size_class
+
+if TYPE_CHECKING:
+    from jqc.system.build import System
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Room for atoms, orbitals, fitting functions, shells and blocks; what a system needs beyond it, it takes.
+
+    `shells` holds places and primitives for each angular momentum.
+    """
+
+    atoms: int = 0
+    orbitals: int = 0
+    factors: int = 0
+    shells: tuple[tuple[int, int], ...] = ()
+    groups: tuple[GroupShape, ...] = ()
+
+    def joined(self, other: "Lengths") -> "Lengths":
+        """Room for what either has room for; groups are those of the one with orbitals to spare."""
+        pairs = zip_longest(self.shells, other.shells, fillvalue=(0, 0))
+        return Lengths(
+            max(self.atoms, other.atoms),
+            max(self.orbitals, other.orbitals),
+            max(self.factors, other.factors),
+            tuple((max(a[0], b[0]), max(a[1], b[1])) for a, b in pairs),
+            self.groups or other.groups,
+        )
+
+
+def lengths_of(system: "System") -> Lengths:
+    """Lengths of a system at hand, or of its shapes."""
+    return Lengths(
+        system.coords.shape[0],
+        system.n_padded,
+        system.n_factor,
+        _places(system.shells),
+        tuple(map(shape_of, system.groups)),
+    )
+
+
+def _places(shells: tuple[Shells, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((each.exponents.shape[0], each.exponents.shape[1]) for each in shells)
+
+
+def lengths_needed(molecule: Molecule, basis: str, aux_basis: str | None = None) -> Lengths:
+    """Lengths that a molecule needs, but for its groups of blocks; no integral and no grid is made."""
+    mole = make_mole(molecule, basis)
+    auxiliary, _ = auxiliary_basis(mole, aux_basis)
+    from pyscf.df.addons import make_auxmol
+
+    n_padded = size_class(mole.nao)
+    return Lengths(
+        size_class(mole.natm),
+        n_padded,
+        size_class(make_auxmol(mole, auxiliary).nao),
+        _places(make_shells(mole, n_padded)),
+    )
+
+
+SPARE_BLOCKS = 0.25
+"""Blocks beyond those of its largest molecule that a class has room for."""
+
+
+def shared_lengths(
+    molecules: Sequence[Molecule], basis: str, aux_basis: str | None = None, grid_level: int = 3
+) -> Lengths:
+    """Lengths that each of these molecules fits into, so that one compiled program serves them all.
+
+    Groups are those of the molecule with most orbitals; the last one holds any block, and some to spare.
+    """
+    by_formula = {tuple(sorted(np.asarray(each.numbers))): each for each in molecules}
+    room = reduce(Lengths.joined, (lengths_needed(each, basis, aux_basis) for each in by_formula.values()))
+    mole = max((make_mole(each, basis) for each in by_formula.values()), key=lambda mole: mole.nao)
+    shells = make_shells(mole, room.orbitals, room.shells)
+    groups = make_groups(molecular_grid(mole, grid_level, room.orbitals), shells, mole.atom_coords())
+    *narrow, last = map(shape_of, groups)
+    blocks = sum(group.blocks for group in (*narrow, last))
+    widest = GroupShape(last.blocks + ceil(SPARE_BLOCKS * blocks), room.orbitals, tuple(n - 1 for n, _ in room.shells))
+    return replace(room, groups=(*narrow, widest))
+
+
+def classes(sizes: Sequence[int], ratio: float = 0.85) -> list[list[int]]:
+    """Indices of entries in classes of like size: none smaller than `ratio` of the largest beside it.
+
+    >>> classes([10, 100, 9, 95])
+    [[0, 2], [1, 3]]
+    """
+    found: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        if found and sizes[index] >= ratio * sizes[found[-1][0]]:
+            found[-1].append(index)
+        else:
+            found.append([index])
+    return [sorted(members) for members in reversed(found)]
