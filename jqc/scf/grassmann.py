@@ -10,6 +10,7 @@ doi:10.1137/S0895479895290954). Columns of zeros are orbitals that do not exist,
 and spins of different electron numbers, share shapes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,7 +76,13 @@ def point(system: System, mo_coeff: Float[Array, "*spin ao mo"], spin_resolved: 
     >>> bool(jnp.linalg.norm(gradient(result.functional, helium, at)) < 1e-3)
     True
     """
-    counts = [int(n) for n in system.electrons]
+    return frames([int(n) for n in system.electrons], system.n_padded, mo_coeff, spin_resolved)
+
+
+def frames(
+    counts: Sequence[int], n_padded: int, mo_coeff: Float[Array, "*spin ao mo"], spin_resolved: bool = False
+) -> Point:
+    """`point` of electrons counted by spin, with `n_padded` rows."""
     n_mo = mo_coeff.shape[-1]
     if max(counts) > n_mo:
         raise InputError(f"{n_mo} orbitals cannot hold {max(counts)} electrons of one spin; pass all orbitals.")
@@ -83,7 +90,7 @@ def point(system: System, mo_coeff: Float[Array, "*spin ao mo"], spin_resolved: 
         raise InputError(f"{counts[0]} and {counts[1]} electrons need orbitals of both spins; pass (2, ao, mo).")
     spins = [mo_coeff] * (1 + spin_resolved) if mo_coeff.ndim == 2 else list(mo_coeff)
     occ, virt = max(counts), n_mo - min(counts)
-    padded = [jnp.pad(c, ((0, system.n_padded - c.shape[0]), (0, 0))) for c in spins]
+    padded = [jnp.pad(c, ((0, n_padded - c.shape[0]), (0, 0))) for c in spins]
     occupied = [jnp.pad(c[:, :n], ((0, 0), (0, occ - n))) for c, n in zip(padded, counts, strict=False)]
     virtual = [jnp.pad(c[:, n:], ((0, 0), (0, virt - n_mo + n))) for c, n in zip(padded, counts, strict=False)]
     return Point(jnp.stack(occupied), jnp.stack(virtual))

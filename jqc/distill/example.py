@@ -1,0 +1,77 @@
+"""A labelled molecule as training sees it: orbitals, a quadrature, tangents, and what exact exchange says of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jqc.distill.exchange import ExchangeLabels, stored_exchange
+from jqc.distill.labels import curvature
+from jqc.scf.grassmann import Point, Tangent, exponential, frames
+from jqc.system import Molecule
+from jqc.system.lengths import Lengths
+from jqc.system.sampled import Sampled, sample
+from jqc.typing import Array, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Example:
+    """One molecule at its teacher's solution and at displaced densities; the solution comes first.
+
+    `curvature` is 2n(ε_a − ε_i), the metric of gradients and tangents, zero where an orbital is absent.
+    """
+
+    sampled: Sampled
+    points: Point
+    tangents: Float[Array, "tangent spin virt occ"]
+    curvature: Float[Array, "spin virt occ"]
+    exchange: dict[float, ExchangeLabels]
+    n_electrons: Float[Array, ""]
+
+    @property
+    def electrons_per_orbital(self) -> int:
+        """Two if restricted, else one."""
+        return 2 // self.tangents.shape[1]
+
+    @property
+    def inverse_curvature(self) -> Tangent:
+        """1/D, zero where an orbital is absent."""
+        exists = self.curvature > 0
+        return jnp.where(exists, 1.0 / jnp.where(exists, self.curvature, 1.0), 0.0)
+
+
+def make_example(
+    arrays: dict[str, np.ndarray], molecule: Molecule, basis: str, grid_level: int, room: Lengths | None = None
+) -> Example:
+    """An example of host arrays in double precision from a record that holds derivatives."""
+    sampled = sample(molecule, basis, grid_level, room)
+    mo_coeff = jnp.asarray(arrays["mo_coeff"])
+    n_padded = int(sampled.shells[0].offset[-1])
+    at = frames((molecule.n_alpha, molecule.n_beta), n_padded, mo_coeff[0] if len(mo_coeff) == 1 else mo_coeff)
+    displaced = [exponential(at, tangent) for tangent in arrays["tangents"]]
+    example = Example(
+        sampled,
+        jax.tree.map(lambda *each: jnp.stack(each), at, *displaced),
+        arrays["tangents"],  # pyright: ignore[reportArgumentType]
+        curvature(at, arrays["mo_energy"]),  # pyright: ignore[reportArgumentType]
+        stored_exchange(arrays),
+        np.asarray(float(molecule.n_electrons)),  # pyright: ignore[reportArgumentType]
+    )
+    return jax.tree.map(np.asarray, example)
+
+
+def stack(examples: Sequence[Example], dtype: type = np.float32) -> Example:
+    """Examples of one class as one, with a leading axis; what is shorter is padded with zeros, for nothing."""
+
+    def joined(*leaves: np.ndarray) -> np.ndarray:
+        kind = dtype if np.issubdtype(leaves[0].dtype, np.floating) else leaves[0].dtype
+        shape = [max(lengths) for lengths in zip(*(leaf.shape for leaf in leaves), strict=True)]
+        stacked = np.zeros((len(leaves), *shape), kind)
+        for k, leaf in enumerate(leaves):
+            stacked[(k, *map(slice, leaf.shape))] = leaf
+        return stacked
+
+    return jax.tree.map(joined, *examples)

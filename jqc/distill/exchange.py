@@ -1,0 +1,74 @@
+"""Exact exchange of one range on the Grassmannian: energy, gradient and Hessian products with coefficient one.
+
+E_K[D] = −(n_s/2) Σ_σ ½ Σ (μλ|σν) D_μν D_λσ with n_s spin rows. A teacher holds it, a fast student does not: the
+difference of the two needs what is kept here, and no integrals.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jqc.scf.energy import exchange_matrix, exchange_on_pair
+from jqc.scf.grassmann import Point, Tangent, blocks, density_change
+from jqc.typing import Array, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ExchangeLabels:
+    """Energies and gradients at a solution and at displaced densities, products at the solution, in hartree."""
+
+    energies: Float[Array, "density"]
+    gradients: Float[Array, "density spin virt occ"]
+    products: Float[Array, "tangent spin virt occ"]
+
+
+def exchange_labels(
+    factor: Float[Array, "aux pair"], at: Point, displaced: Point, tangents: Float[Array, "tangent spin virt occ"]
+) -> ExchangeLabels:
+    """Labels of one range from its two-electron factor; `displaced` holds the geodesics' ends, tangents leading."""
+
+    def energy_and_gradient(at: Point) -> tuple[Array, Tangent]:
+        fock = _fock(factor, at)
+        return 0.5 * jnp.sum(fock * at.dm), 2 * at.electrons_per_orbital * blocks(at, fock)[1]
+
+    everywhere = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), at, displaced)
+    energies, gradients = jax.lax.map(energy_and_gradient, everywhere)
+    fock = _fock(factor, at)
+    return ExchangeLabels(energies, gradients, jax.lax.map(lambda x: _product(factor, at, fock, x), tangents))
+
+
+def _fock(factor: Float[Array, "aux pair"], at: Point) -> Float[Array, "spin ao ao"]:
+    """∂E_K/∂D = −(n_s/2) K[D_σ]."""
+    occupied = jnp.sqrt(at.electrons_per_orbital) * at.occupied
+    matrices = [exchange_matrix(a, d, factor) for a, d in zip(occupied, at.dm, strict=True)]
+    return -0.5 * len(matrices) * jnp.stack(matrices)
+
+
+def _product(factor: Float[Array, "aux pair"], at: Point, fock: Float[Array, "spin ao ao"], x: Tangent) -> Tangent:
+    """2n (F_vv X − X F_oo + C_vᵀ δF C_o)."""
+    occ_occ, _, virt_virt = blocks(at, fock)
+    left, right = density_change(at, x)
+    pairs = [exchange_on_pair(a, b, factor) for a, b in zip(left, right, strict=True)]
+    answer = -0.5 * len(pairs) * jnp.swapaxes(at.virtual, -1, -2) @ jnp.stack(pairs)
+    return 2 * at.electrons_per_orbital * (virt_virt @ x - x @ occ_occ + answer)
+
+
+FIELDS = ("energies", "gradients", "products")
+
+
+def named(labels: dict[float, ExchangeLabels]) -> dict[str, Array]:
+    """Arrays by the names that a record gives them: `exchange_energies_0` for the full range."""
+    return {f"exchange_{field}_{omega:g}": getattr(each, field) for omega, each in labels.items() for field in FIELDS}
+
+
+def stored_exchange(arrays: Mapping[str, Any]) -> dict[float, ExchangeLabels]:
+    """Labels of every range that a record holds."""
+    start = f"exchange_{FIELDS[0]}_"
+    ranges = [name.removeprefix(start) for name in arrays if name.startswith(start)]
+    return {
+        float(omega): ExchangeLabels(*(arrays[f"exchange_{field}_{omega}"] for field in FIELDS)) for omega in ranges
+    }

@@ -1,0 +1,205 @@
+"""Labels: what a teacher functional says of one molecule, at its solution and at densities around it.
+
+Tangents X are seeded and random, the answer of the orbitals to a random one-electron perturbation without
+self-consistency, X_ai ∝ ξ_ai/(ε_a − ε_i). The teacher's Hessian is taken along each at the solution; where the geodesic
+of each ends, the energy and its gradient are taken. Energies, gradients and products are given whole, and again for
+exact exchange of each range alone with coefficient one, which a quadrature could not make again.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jqc.distill.exchange import ExchangeLabels, exchange_labels, named
+from jqc.errors import InputError
+from jqc.scf import SCFSettings, scf
+from jqc.scf.energy import range_factor
+from jqc.scf.grassmann import Point, absent, exponential, gradient_from, hvp_from, point, reference_at
+from jqc.scf.result import SCFResult
+from jqc.system import Molecule, System, build_system, keep_orbitals
+from jqc.system.lengths import Lengths
+from jqc.system.padding import pad_axis, size_class
+from jqc.typing import Array, Bool, Float
+from jqc.xc.base import Functional
+
+SMALLEST_RISE, LARGEST_RISE = 1e-3, 1e-1
+"""Range of energies in hartree by which displaced densities lie above the solution, estimated; drawn log-uniformly."""
+
+SMALLEST_GAP = 0.05
+"""Floor of orbital energy differences in hartree where they scale tangents and gradients."""
+
+RESIDUAL = 1e-7
+"""Orbital gradient that a labelled solution must reach; what is left of it is an error of every gradient label."""
+
+Arrays = dict[str, tuple[np.ndarray, str]]
+"""Named arrays, each with its unit."""
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """What is computed for every molecule.
+
+    `derivatives` tangents are drawn with `seed` and the molecule's name; zero leaves out all that goes with them.
+    """
+
+    functional: str = "b3lyp"
+    basis: str = "def2-svp"
+    aux_basis: str | None = None
+    coulomb: str = "df"
+    grid_level: int = 3
+    derivatives: int = 2
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.derivatives < 0:
+            raise InputError(f"{self.derivatives} derivatives cannot be taken; give zero or more tangents.")
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """By name, for a store."""
+        return asdict(self)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Derivatives:
+    """Energies and gradients at the solution and where geodesics of tangents end, products at the solution."""
+
+    energies: Float[Array, "density"]
+    gradients: Float[Array, "density spin virt occ"]
+    products: Float[Array, "tangent spin virt occ"]
+    exchange: dict[float, ExchangeLabels]
+
+
+def label(molecule: Molecule, name: str, settings: LabelSettings, room: Lengths | None = None) -> Arrays:
+    """Everything a record holds for one molecule.
+
+    Parameters
+    ----------
+    molecule, name
+        The name seeds the tangents, so that a molecule's label does not depend on what else is labelled.
+    settings
+        The teacher and how it is solved.
+    room
+        Array lengths shared with other molecules, whose compiled programs serve again.
+
+    Raises
+    ------
+    ConvergenceError
+        The SCF does not converge.
+    """
+    system = build_system(
+        molecule,
+        settings.basis,
+        settings.aux_basis,
+        coulomb=settings.coulomb,
+        grid_level=settings.grid_level,
+        like=room,
+    )
+    result = scf(system, settings.functional, settings=SCFSettings(residual_tolerance=RESIDUAL)).check()
+    arrays = _solution(result)
+    if settings.derivatives:
+        arrays |= _around(result, settings, name)
+    return arrays
+
+
+def _solution(result: SCFResult) -> Arrays:
+    """Density, orbitals, energy and its parts, dipole; spins lead, one if restricted."""
+    n_ao = result.dm.shape[-1]
+    mo_coeff, mo_energy, occupations = result.by_spin
+    parts = {f"energy_{name}": (np.asarray(value), "hartree") for name, value in vars(result.parts).items()}
+    parts["n_electrons_quadrature"] = (parts.pop("energy_n_electrons_quadrature")[0], "1")
+    molecule = result.system.molecule
+    return {
+        "numbers": (np.asarray(molecule.numbers), "1"),
+        "coords": (np.asarray(molecule.coords), "bohr"),
+        "energy": (np.asarray(result.energy), "hartree"),
+        **parts,
+        "dm": (np.asarray(result.dm).reshape(-1, n_ao, n_ao), "1"),
+        "mo_coeff": (mo_coeff, "1"),
+        "mo_energy": (mo_energy, "hartree"),
+        "occupations": (occupations, "1"),
+        "dipole": (np.asarray(result.dipole), "e bohr"),
+    }
+
+
+def _around(result: SCFResult, settings: LabelSettings, name: str) -> Arrays:
+    """Tangents and what the teacher says along them."""
+    system = keep_orbitals(result.system)
+    at = padded_point(system, result.mo_coeff)
+    scale = curvature(at, result.by_spin[1])
+    tangents = draw_tangents(scale, settings.derivatives, np.random.SeedSequence([settings.seed, *name.encode()]))
+    found = _derivatives(result.functional, system, at, tangents)
+    return _without_padding(scale > 0, tangents, found)
+
+
+def padded_point(system: System, mo_coeff: Float[Array, "*spin ao mo"]) -> Point:
+    """The solution with columns of zeros, so that molecules of one size class share programs."""
+    at = point(system, mo_coeff)
+    widened = lambda frame, n: jnp.asarray(pad_axis(np.asarray(frame), n, -1))  # noqa: E731
+    return Point(widened(at.occupied, size_class(at.occupied.shape[-1])), widened(at.virtual, system.n_padded))
+
+
+def curvature(at: Point, mo_energy: Float[np.ndarray, "spin mo"]) -> Float[np.ndarray, "spin virt occ"]:
+    """2n(ε_a − ε_i), the energy's second derivative without its kernel; zero where an orbital is absent."""
+    scale = np.zeros((len(at.occupied), at.virtual.shape[-1], at.occupied.shape[-1]))
+    for each, filled, energies in zip(scale, ~np.asarray(absent(at.occupied)), mo_energy, strict=True):
+        n = filled.sum()
+        difference = energies[n:, None] - energies[:n]
+        each[: len(difference), :n] = 2 * at.electrons_per_orbital * np.maximum(difference, SMALLEST_GAP)
+    return scale
+
+
+def draw_tangents(
+    scale: Float[np.ndarray, "spin virt occ"], count: int, seed: np.random.SeedSequence
+) -> Float[Array, "tangent spin virt occ"]:
+    """Random answers of the orbitals, as long as their densities are to lie `SMALLEST_RISE` to `LARGEST_RISE` above.
+
+    To second order and without the kernel a density at X lies ½ Σ 2n(ε_a − ε_i) X_ai² above the solution.
+    """
+    random = np.random.default_rng(seed)
+    exists = scale > 0
+    tangents = np.zeros((count, *scale.shape))
+    for k in range(count):
+        # Numbers are drawn for real orbitals alone, so that a label does not depend on its padding.
+        rotations = random.normal(size=int(exists.sum())) / scale[exists]
+        rise = np.exp(random.uniform(np.log(SMALLEST_RISE), np.log(LARGEST_RISE)))
+        tangents[k, exists] = rotations * np.sqrt(2 * rise / np.sum(scale[exists] * rotations**2))
+    return jnp.asarray(tangents)
+
+
+@jax.jit
+def _derivatives(
+    functional: Functional, system: System, at: Point, tangents: Float[Array, "tangent spin virt occ"]
+) -> Derivatives:
+    """Products at a point along tangents, energies and gradients where their geodesics end."""
+    displaced = jax.lax.map(partial(exponential, at), tangents)
+    held = reference_at(functional, system, at)
+
+    def energy_and_gradient(at: Point):
+        there = reference_at(functional, system, at)
+        return there.energy, gradient_from(at, there.fock)
+
+    energies, gradients = jax.lax.map(energy_and_gradient, displaced)
+    factors = {omega: range_factor(system, omega) for omega, _ in functional.exchange}
+    return Derivatives(
+        jnp.concatenate([held.energy[None], energies]),
+        jnp.concatenate([gradient_from(at, held.fock)[None], gradients]),
+        jax.lax.map(lambda x: hvp_from(functional, system, at, held, x), tangents),
+        {omega: exchange_labels(factor, at, displaced, tangents) for omega, factor in factors.items()},
+    )
+
+
+def _without_padding(exists: Bool[np.ndarray, "spin virt occ"], tangents, found: Derivatives) -> Arrays:
+    """Arrays of real orbitals only."""
+    virt, occ = (int(np.argwhere(exists)[:, axis].max(initial=-1)) + 1 for axis in (1, 2))
+    cut = lambda array: np.asarray(array)[..., :virt, :occ] if array.ndim > 1 else np.asarray(array)  # noqa: E731
+    return {
+        "tangents": (cut(tangents), "1"),
+        "energies": (cut(found.energies), "hartree"),
+        "gradients": (cut(found.gradients), "hartree"),
+        "hessian_products": (cut(found.products), "hartree"),
+        **{name: (cut(value), "hartree") for name, value in named(found.exchange).items()},
+    }

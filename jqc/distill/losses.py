@@ -1,0 +1,89 @@
+"""DI-Loss: four terms that a student's energy, density, gradient and Hessian add to what training makes small.
+
+Eberhard, Thiede, Aldossary et al., arXiv 2606.04279. All are taken at labelled densities, so that nothing is
+differentiated through an SCF; each is per electron and squared, in the units that the energy's own second-order
+expansion suggests: with D = 2n(ε_a − ε_i) the energy that a gradient g costs is ½ Σ g²/D, and a Hessian H is compared
+with D as D^(−½) H D^(−½).
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import jax
+import jax.numpy as jnp
+
+from jqc.distill.difference import Difference
+from jqc.distill.example import Example
+from jqc.distill.residuals import density_error, residuals
+from jqc.errors import InputError
+from jqc.system.sampled import with_orbitals
+from jqc.typing import Array, Float
+from jqc.xc.base import Functional
+
+
+@dataclass(frozen=True)
+class DILoss:
+    """Weights of the four terms, and where they act.
+
+    Parameters
+    ----------
+    energy
+        ΔE² per electron, in hartree², at the solution.
+    density
+        ∫(δρ)² per electron of the density that one diagonalisation makes of the solution.
+    gradient
+        Σ g²/D per electron, in hartree.
+    hessian
+        Σ (Hess[X])²/D over Σ D X², without unit, a mean over `tangents`.
+    displaced
+        Weight of gradients at displaced densities, relative to those at the solution.
+    tangents
+        Random combinations of the labelled tangents along which the Hessian is taken at every step.
+    triplets
+        Whether every other tangent changes a closed shell's spins oppositely.
+    """
+
+    energy: float = 1.0
+    density: float = 1.0
+    gradient: float = 1.0
+    hessian: float = 1.0
+    displaced: float = 1.0
+    tangents: int = 1
+    triplets: bool = True
+
+    def __post_init__(self):
+        for each in fields(self):
+            if not getattr(self, each.name) >= 0:
+                raise InputError(f"{each.name} is {getattr(self, each.name)}; give a weight of zero or more.")
+
+    def __call__(
+        self, student: Functional, teacher: Functional, example: Example, key: Array
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """Loss of one example, and its terms without their weights; a term of weight zero is not computed."""
+        example = replace(example, sampled=with_orbitals(example.sampled))
+        densities = len(example.points.occupied) if self.displaced else 1
+        chosen, signs = self._directions(example, key)
+        found = residuals(Difference(student, teacher), example, densities, chosen, signs)
+        terms = {"energy": found.energies[0] ** 2}
+        if self.density:
+            terms["density"] = density_error(example, found.gradients[0])
+        if self.gradient:
+            slopes = jnp.sum(example.inverse_curvature * found.gradients**2, axis=(1, 2, 3))
+            terms["gradient"] = slopes[0] + self.displaced * slopes[1:].sum() / max(1, densities - 1)
+        if self.hessian:
+            x = jnp.tensordot(chosen, example.tangents, axes=1)
+            errors = jnp.sum(example.inverse_curvature * found.products**2, axis=(1, 2, 3))
+            sizes = jnp.sum(example.curvature * x**2, axis=(1, 2, 3))
+            terms["hessian"] = jnp.mean(errors / sizes) * example.n_electrons
+        terms = {name: term / example.n_electrons for name, term in terms.items()}
+        return jnp.sum(jnp.stack([getattr(self, name) * term for name, term in terms.items()])), terms
+
+    def _directions(
+        self, example: Example, key: Array
+    ) -> tuple[Float[Array, "chosen tangent"], Float[Array, "chosen"]]:
+        """Unit combinations of the tangents, and the signs of their spins."""
+        count = self.tangents if self.hessian else 0
+        on_tangents, on_signs = jax.random.split(key)
+        chosen = jax.random.normal(on_tangents, (count, len(example.tangents)), example.tangents.dtype)
+        chosen = chosen / jnp.linalg.norm(chosen, axis=1, keepdims=True)
+        signs = jax.random.rademacher(on_signs, (count,), example.tangents.dtype)
+        return chosen, signs if self.triplets else jnp.ones_like(signs)
