@@ -26,7 +26,7 @@ class TrainingSettings:
     'cosine'
     >>> TrainingSettings(batch_size=0)
     Traceback (most recent call last):
-    jqc.errors.TrainingError: batch_size is 0; give a whole number from 1 to 2147483647.
+    jqc.errors.TrainingError: batch_size is 0; give an int from 1 to 2147483647.
     """
 
     steps: int = 10_000
@@ -92,12 +92,16 @@ Check = tuple[Callable[[Any], bool], str]
 def _whole(lowest: int) -> Check:
     return (
         lambda value: type(value) is int and lowest <= value <= MOST_STEPS,
-        f"a whole number from {lowest} to {MOST_STEPS}",
+        f"an int from {lowest} to {MOST_STEPS}",
     )
 
 
-def _real(accepts: Callable[[float], bool], meaning: str) -> Check:
-    return lambda value: type(value) in (int, float) and math.isfinite(value) and accepts(value), meaning
+def _real(within: Callable[[float], bool], meaning: str) -> Check:
+    def accepts(value: Any) -> bool:
+        number = type(value) is int or isinstance(value, float)
+        return number and math.isfinite(value) and within(value)
+
+    return accepts, meaning
 
 
 _MEANINGS: dict[str, Check] = {

@@ -55,9 +55,9 @@ def test_wrong_values_are_refused_by_name(name, value):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"steps": 0}, "steps is 0; give a whole number from 1 to 2147483647"),
-        ({"steps": 10.0}, "steps is 10.0; give a whole number"),
-        ({"steps": 2**31}, "steps is 2147483648; give a whole number from"),
+        ({"steps": 0}, "steps is 0; give an int from 1 to 2147483647"),
+        ({"steps": 10.0}, "steps is 10.0; give an int"),
+        ({"steps": 2**31}, "steps is 2147483648; give an int from"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; give a positive number"),
         ({"decay": 1.5}, "decay is 1.5; give a number above 0 and at most 1"),
         ({"ema": 1.0}, "ema is 1.0; give a number of at least 0 and below 1"),
