@@ -29,6 +29,10 @@ class MemoryLimitError(InputError):
     """A job whose estimated memory exceeds what it may use."""
 
 
+class TrainingError(InputError):
+    """Settings, data, parameters or a run's folder that training cannot go on with."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 

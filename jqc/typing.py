@@ -6,6 +6,7 @@ aux   fitting functions           pair   packed symmetric orbital pairs (ao·(ao
 grid  quadrature points           block  blocks of grid points
 spin  1 restricted, 2 otherwise   xyz    Cartesian components
 shell shells of one kind          prim   primitive Gaussians of a shell
+example  what a training set is made of
 """
 
 from jax import Array

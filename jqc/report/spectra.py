@@ -1,28 +1,19 @@
-"""Figures of what was computed, drawn without any global state: spectra as sticks under a broadened curve.
+"""Spectra: sticks under a broadened curve."""
 
-matplotlib is imported when a figure is drawn.
-"""
-
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jqc.errors import InputError
+from jqc.report.figure import CURVE, FRAME, STICK, TEXT, blank
 from jqc.units import ELECTRONVOLT, MOLAR_ABSORPTION, NANOMETRE, WAVENUMBER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg", ".pdf")
-"""Endings of figure files."""
-
-CURVE, STICK, TEXT, FRAME = "#1f4e79", "#c8553d", "#333333", "#888888"
 POINTS = 2000
 NANOMETRES = (*range(20, 200, 10), *range(200, 500, 50), *range(500, 1000, 100), *range(1000, 6000, 1000))
 """Wavelengths that may get a tick."""
@@ -65,24 +56,6 @@ def molar_absorption(x_ev: np.ndarray, energies_ev: np.ndarray, strengths: np.nd
     return broadened(x_ev, energies_ev, areas, width, gaussian)
 
 
-def figure_format(path: Path) -> str:
-    """Format that a path's ending names.
-
-    Raises:
-        InputError: none of `FORMATS`.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path} is no figure that can be written; end it in {', '.join(FORMATS)}.")
-    return path.suffix.lower()[1:]
-
-
-def rendered(figure: "Figure", kind: str) -> bytes:
-    """A figure's file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=160)
-    return buffer.getvalue()
-
-
 @dataclass(frozen=True)
 class Panel:
     """One spectrum: a curve on the x of all panels, sticks, and the names of both with their units."""
@@ -96,18 +69,11 @@ class Panel:
 
 def stick_spectrum(x: np.ndarray, panels: Sequence[Panel], x_name: str, title: str = "") -> "Figure":
     """Spectra one above the other: curves on the left axes, sticks on the right ones, all from zero."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 1.2 + 2.6 * len(panels)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    figure, axes = blank(len(panels), title)
     for axis, panel in zip(axes, panels, strict=True):
         _draw(axis, x, panel)
     axes[-1].set_xlabel(x_name, color=TEXT)
     axes[-1].set_xlim(x[0], x[-1])
-    if title:
-        figure.suptitle(title, x=0.015, ha="left", fontsize=11, color=TEXT)
     return figure
 
 

@@ -1,0 +1,29 @@
+"""Figures of what was computed; matplotlib is imported when one is drawn."""
+
+from jqc.report.curves import learning_curves
+from jqc.report.figure import FORMATS, figure_format, rendered
+from jqc.report.spectra import (
+    Panel,
+    absorption_spectrum,
+    broadened,
+    gaussian,
+    lorentzian,
+    molar_absorption,
+    stick_spectrum,
+    vibrational_spectrum,
+)
+
+__all__ = [
+    "FORMATS",
+    "Panel",
+    "absorption_spectrum",
+    "broadened",
+    "figure_format",
+    "gaussian",
+    "learning_curves",
+    "lorentzian",
+    "molar_absorption",
+    "rendered",
+    "stick_spectrum",
+    "vibrational_spectrum",
+]

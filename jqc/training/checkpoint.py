@@ -1,0 +1,93 @@
+"""Checkpoints: a pytree of arrays in a folder of its own, named by the step, written and renamed by orbax.
+
+Arrays are stored under their paths in the pytree, with a checksum over all of them, since the format does not notice a
+flipped bit. A folder under its final name is complete. orbax is imported when a checkpoint is written or read.
+"""
+
+import os
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jqc.errors import TrainingError
+
+KEPT = 2
+"""How many are kept, so that one remains where the last is lost."""
+
+CHECKSUM = "crc32"
+LEFTOVER = ".tmp"
+
+
+def save(folder: Path, step: int, tree: Any) -> None:
+    """Write the checkpoint of a step, unless it is there, then delete all but the last ones."""
+    import orbax.checkpoint
+
+    path = folder / f"{step:010d}"
+    if not path.exists():
+        arrays = _named(tree)
+        # A checkpointer for each writing: its threads end with it.
+        with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+            checkpointer.save(path.absolute(), arrays | {CHECKSUM: _checksum(arrays)})
+    tidy(folder)
+
+
+def complete(folder: Path) -> list[Path]:
+    """Checkpoints of a folder, oldest first."""
+    return sorted(path for path in folder.glob("*") if path.name.isdecimal())
+
+
+def tidy(folder: Path) -> None:
+    """Delete checkpoints before the last ones, and whatever a kill has left half-written or half-deleted."""
+    for old in complete(folder)[:-KEPT]:
+        os.replace(old, old.with_name(old.name + LEFTOVER))
+    for path in folder.glob("*"):
+        if not path.name.isdecimal():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def restore(path: Path, like: Any) -> Any:
+    """The tree of a checkpoint, as numpy arrays in the structure of `like`.
+
+    Raises:
+        TrainingError: the checkpoint is damaged, or holds other arrays than `like`.
+    """
+    import orbax.checkpoint
+
+    try:
+        with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+            arrays = {name: np.asarray(value) for name, value in checkpointer.restore(path.absolute()).items()}
+        checksum = arrays.pop(CHECKSUM)
+    except Exception:  # orbax meets a damaged checkpoint with errors of many kinds
+        raise _damaged(path) from None
+    expected = _named(like)
+    for name in expected.keys() | arrays.keys():
+        here, there = (_form(some[name]) if name in some else "missing" for some in (expected, arrays))
+        if here != there:
+            raise TrainingError(f"{path} holds {name} as {there}, and {here} is needed; use another folder.")
+    arrays = {name: arrays[name] for name in expected}
+    if checksum != _checksum(arrays):
+        raise _damaged(path)
+    return jax.tree.unflatten(jax.tree.structure(like), arrays.values())
+
+
+def _damaged(path: Path) -> TrainingError:
+    return TrainingError(f"{path} is damaged; delete it, and the run goes on from the checkpoint before it.")
+
+
+def _named(tree: Any) -> dict[str, np.ndarray]:
+    return {jax.tree_util.keystr(at): np.asarray(leaf) for at, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _form(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}"
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    value = 0
+    for array in arrays.values():
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, value)
+    return np.asarray(value, np.uint32)

@@ -1,0 +1,85 @@
+"""A run's folder: `settings.json`, `metrics.jsonl` and `checkpoints/`, and how a run finds its place again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jqc.errors import TrainingError
+from jqc.training import checkpoint
+from jqc.training.records import Record, records_until, settle, write_atomically
+from jqc.training.run import Run
+from jqc.training.settings import TrainingSettings
+
+SETTINGS, METRICS, CHECKPOINTS = "settings.json", "metrics.jsonl", "checkpoints"
+
+
+def description(settings: TrainingSettings, data: Sequence[int], validation: Sequence[int], run: Run) -> dict[str, Any]:
+    """What must be the same for a run to go on: settings, sizes of classes, and forms of parameters."""
+    leaves = jax.tree_util.tree_leaves_with_path(run.state.parameters)
+    return {
+        "setting": settings.to_dict(),
+        "examples": {"training": list(data), "validation": list(validation)},
+        "parameter": {jax.tree_util.keystr(at): f"{leaf.dtype}{list(leaf.shape)}" for at, leaf in leaves},
+    }
+
+
+def claim(folder: Path, described: dict[str, Any]) -> None:
+    """Make a folder that of this run, or check that it is.
+
+    Raises:
+        TrainingError: the folder cannot be made, or holds a run that differs; the first difference is named.
+    """
+    path = folder / SETTINGS
+    try:
+        if not path.exists():
+            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(described, indent=2) + "\n")
+        held = json.loads(path.read_text(encoding="utf-8"))
+        theirs, ours = _flat(held), _flat(described)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise TrainingError(f"{folder} cannot hold a run ({reason}); free it or give another folder.") from None
+    except (ValueError, AttributeError):
+        raise TrainingError(f"{path} is damaged; give another folder, or delete this one.") from None
+    for name in ours | theirs:
+        here, there = ours.get(name, "none"), theirs.get(name, "none")
+        if here != there:
+            raise TrainingError(
+                f"{path} is of a run with {name} = {there}, and {here} is given; give the same, or another folder."
+            )
+
+
+def resume(folder: Path, run: Run) -> tuple[Run, list[Record]]:
+    """The run and its records as of the last checkpoint; as given where there is none.
+
+    Raises:
+        TrainingError: the checkpoint is damaged or of other arrays, or the records cannot be read.
+    """
+    checkpoint.tidy(folder / CHECKPOINTS)
+    held = checkpoint.complete(folder / CHECKPOINTS)
+    if held:
+        stored = checkpoint.restore(held[-1], run)
+        # Copied: a buffer that numpy shares must not be donated to a step.
+        run = replace(
+            stored,
+            state=jax.tree.map(lambda array: jnp.array(array, copy=True), stored.state),
+            best_loss=float(stored.best_loss),
+            stale=int(stored.stale),
+            seconds=float(stored.seconds),
+        )
+    return run, records_until(folder / METRICS, int(run.state.step))
+
+
+def save(folder: Path, run: Run) -> None:
+    """Write a checkpoint, whose records are on the disk before it is."""
+    settle(folder / METRICS)
+    checkpoint.save(folder / CHECKPOINTS, int(run.state.step), run)
+
+
+def _flat(described: dict[str, Any]) -> dict[str, Any]:
+    return {f"{part} {name}": value for part, values in described.items() for name, value in values.items()}

@@ -1,0 +1,85 @@
+"""The measurements of a run: one JSON object a line, in the order in which they were made.
+
+    {"kind": "training", "step": 20, "loss": …, "terms": {…}, "gradient_norm": …, "learning_rate": …, "skipped": 0, …}
+    {"kind": "validation", "step": 100, "loss": …, "terms": {…}, "seconds": …}
+
+A training record holds means over the finite steps since the one before, and the learning rate of its last step; a
+validation record means over all validation examples. What is not finite becomes null. `seconds` is time in training
+steps.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jqc.errors import TrainingError
+
+Record = dict[str, Any]
+"""A line of metrics.jsonl."""
+
+Progress = Callable[[Record], None]
+"""Called with every record."""
+
+
+def finite(value: Any) -> Any:
+    """The value as JSON can hold it: null where it is infinite or undefined.
+
+    >>> finite({"loss": float("nan"), "step": 3})
+    {'loss': None, 'step': 3}
+    """
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def append(path: Path, record: Record) -> None:
+    """Add a line in one piece."""
+    with path.open("ab") as file:
+        file.write((json.dumps(record, allow_nan=False) + "\n").encode())
+
+
+def settle(path: Path) -> None:
+    """Wait until all lines are on the disk."""
+    if path.exists():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def read_records(path: Path) -> list[Record]:
+    """Records of a run; a last line without an end is one that was being written when the run was killed.
+
+    Raises:
+        TrainingError: the file cannot be read, or a line is no record.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise TrainingError(f"{path} cannot be read ({reason}); give the metrics.jsonl of a run.") from None
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not (isinstance(record, dict) and {"kind", "step"} <= record.keys()):
+            raise TrainingError(f"{path} is damaged in line {number}; delete the line, or the run's folder.")
+        records.append(record)
+    return records
+
+
+def records_until(path: Path, step: int) -> list[Record]:
+    """Records up to a step; later ones, and an unfinished line, are dropped from the file."""
+    kept = [record for record in read_records(path) if record["step"] <= step] if path.exists() else []
+    write_atomically(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in kept))
+    return kept
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under a temporary name in its folder, then rename it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,244 @@
+"""Runs that are stopped, killed and resumed equal those that never were, bit for bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import regression
+
+from jqc.errors import TrainingError
+from jqc.training import checkpoint as checkpoints
+from jqc.training import fit, read_records
+
+SETTINGS = replace(regression.SETTINGS, steps=40)
+KILLS = 3
+
+
+def run(folder, settings=SETTINGS, parameters=None, data=None, **options):
+    return fit(
+        regression.loss,
+        parameters or regression.parameters(),
+        data or regression.data(),
+        regression.validation(),
+        settings,
+        folder,
+        **options,
+    )
+
+
+def untimed(folder: Path) -> list[dict]:
+    return [
+        {name: value for name, value in record.items() if name != "seconds"}
+        for record in read_records(folder / "metrics.jsonl")
+    ]
+
+
+def arrays(folder: Path) -> dict[str, bytes]:
+    """Bytes of the last checkpoint, timing apart."""
+    import orbax.checkpoint
+
+    with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+        held = checkpointer.restore(checkpoints.complete(folder / "checkpoints")[-1])
+    return {name: np.asarray(value).tobytes() for name, value in held.items() if name not in (".seconds", "crc32")}
+
+
+def assert_same(one: Path, other: Path) -> None:
+    assert untimed(one) == untimed(other)
+    assert arrays(one) == arrays(other)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, run(folder)
+
+
+def test_a_folder_holds_what_it_should(undisturbed):
+    folder, fitted = undisturbed
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "metrics.jsonl", "settings.json"]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["0000000039", "0000000040"]
+    records = read_records(folder / "metrics.jsonl")
+    assert [record["step"] for record in records if record["kind"] == "training"] == [7, 14, 21, 28, 35, 40]
+    assert [record for record in records if record["kind"] == "validation"] == fitted.history
+    assert [record["step"] for record in fitted.history] == [10, 20, 30, 40]
+    assert json.loads((folder / "settings.json").read_text())["setting"] == SETTINGS.to_dict()
+
+
+@pytest.mark.parametrize("at", [7, 10, 28])
+def test_interrupted_and_resumed(undisturbed, tmp_path, at):
+    def interrupt(record) -> None:
+        if record["step"] == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert run(tmp_path, progress=interrupt).stopped == "interrupted"
+    again = run(tmp_path)
+    assert_same(tmp_path, undisturbed[0])
+    assert again.stopped == "steps"
+    one, other = (jax.tree.leaves(fitted.parameters) for fitted in (again, undisturbed[1]))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_an_error_amid_a_run_loses_only_what_came_after_the_checkpoint(undisturbed, tmp_path):
+    def fail(record) -> None:
+        if record["step"] == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, progress=fail)
+    assert checkpoints.complete(tmp_path / "checkpoints")[-1].name == "0000000018"
+    run(tmp_path)
+    assert_same(tmp_path, undisturbed[0])
+
+
+def test_a_finished_run_is_only_read(undisturbed):
+    folder, fitted = undisturbed
+    before = (folder / "metrics.jsonl").read_bytes()
+    records = []
+    again = run(folder, progress=records.append)
+    assert records == []
+    assert again.history == fitted.history
+    assert again.stopped == "steps"
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_killed_again_and_again(tmp_path):
+    """SIGKILL at moments drawn with a seed: within steps, records, validations and checkpoints."""
+    script = Path(regression.__file__)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([sys.executable, script, whole], check=True)
+    moments = random.Random(0)
+    for kill in range(1, KILLS + 1):
+        process = subprocess.Popen([sys.executable, script, killed])
+        wanted = kill * regression.SETTINGS.steps // (KILLS + 1)
+        while _last_step(killed) < wanted and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0.0, 0.03))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run([sys.executable, script, killed], check=True)
+    assert_same(whole, killed)
+
+
+def _last_step(folder: Path) -> int:
+    return max((int(path.name) for path in checkpoints.complete(folder / "checkpoints")), default=0)
+
+
+def test_the_seconds_of_all_sessions_count(tmp_path):
+    settings = replace(SETTINGS, steps=10**6, seconds=0.2, checkpoint_every=10**6)
+
+    def interrupt(record) -> None:
+        if record["seconds"] > 0.1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    first = run(tmp_path, settings, progress=interrupt)
+    second = run(tmp_path, settings)
+    assert (first.stopped, second.stopped) == ("interrupted", "seconds")
+    seconds = [record["seconds"] for record in read_records(tmp_path / "metrics.jsonl")]
+    assert seconds == sorted(seconds)
+    assert run(tmp_path, settings).state.step == second.state.step
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": replace(SETTINGS, learning_rate=0.5)}, "setting learning_rate = 0.01, and 0.5 is given"),
+        ({"settings": replace(SETTINGS, seconds=60.0)}, "setting seconds = none, and 60.0 is given"),
+        ({"data": regression.data()[:1]}, r"examples training = \[10, 5\], and \[10\] is given"),
+        (
+            {"parameters": regression.parameters(np.float32)},
+            r"parameter \['in'\] = float64\[2, 8\], and float32\[2, 8\] is given",
+        ),
+        (
+            {"parameters": regression.parameters() | {"more": np.zeros(3)}},
+            r"parameter \['more'\] = none, and float64\[3\] is given",
+        ),
+    ],
+)
+def test_another_run_is_refused(undisturbed, change, message):
+    with pytest.raises(TrainingError, match=rf"settings\.json is of a run with {message}; give the same, or another"):
+        run(undisturbed[0], **change)
+
+
+@pytest.fixture
+def copied(undisturbed, tmp_path):
+    import shutil
+
+    return Path(shutil.copytree(undisturbed[0], tmp_path / "copy"))
+
+
+def damage(path: Path, how: str) -> None:
+    files = sorted((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    if how == "gone":
+        (path / "manifest.ocdbt").unlink()
+    elif how == "cut":
+        files[-1].write_bytes(files[-1].read_bytes()[:100])
+    else:
+        for file in files:
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "flipped"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(copied, undisturbed, how):
+    last = checkpoints.complete(copied / "checkpoints")[-1]
+    damage(last, how)
+    with pytest.raises(TrainingError, match=r"0000000040 is damaged; delete it, and the run goes on"):
+        run(copied)
+    last.rename(copied / "checkpoints" / "aside")
+    run(copied)
+    assert_same(copied, undisturbed[0])
+
+
+def test_every_flipped_bit_of_an_array_is_noticed(tmp_path):
+    import orbax.checkpoint
+
+    tree = {"a": np.random.default_rng(0).normal(size=50)}
+    checkpoints.save(tmp_path, 1, tree)
+    with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+        held = checkpointer.restore(tmp_path / "0000000001")
+        held["['a']"] = held["['a']"].copy()
+        held["['a']"].view(np.uint8)[17] ^= 4
+        checkpointer.save(tmp_path / "0000000002", held)
+    np.testing.assert_array_equal(checkpoints.restore(tmp_path / "0000000001", tree)["a"], tree["a"])
+    with pytest.raises(TrainingError, match="0000000002 is damaged"):
+        checkpoints.restore(tmp_path / "0000000002", tree)
+
+
+def test_a_checkpoint_of_other_arrays_is_refused(tmp_path):
+    checkpoints.save(tmp_path, 1, {"a": np.zeros(3)})
+    with pytest.raises(TrainingError, match=r"0000000001 holds \['a'\] as float64\[3\], and float64\[4\] is needed"):
+        checkpoints.restore(tmp_path / "0000000001", {"a": np.zeros(4)})
+    with pytest.raises(TrainingError, match=r"holds \['(a|b)'\] as (float64\[3\]|missing)"):
+        checkpoints.restore(tmp_path / "0000000001", {"b": np.zeros(3)})
+
+
+def test_leftovers_of_kills_are_cleared_away(copied, undisturbed):
+    leftover = copied / "checkpoints" / "0000000041.orbax-checkpoint-tmp"
+    leftover.mkdir()
+    (leftover / "half").write_text("written")
+    run(copied)
+    assert not leftover.exists()
+    assert_same(copied, undisturbed[0])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"setting": 1}'])
+def test_damaged_settings_are_named(copied, content):
+    (copied / "settings.json").write_text(content)
+    with pytest.raises(TrainingError, match=r"settings\.json is damaged; give another folder"):
+        run(copied)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"file cannot hold a run \(.*\); free it"):
+        run(tmp_path / "file")
