@@ -32,13 +32,14 @@ class EGXC(nn.Module):
 
     The semi-local part is an `XCDiff` with parameters of its own, as published: it is learned too and keeps its exact
     constraints wherever γ = 1. Untrained, γ = 1 and G = 0, which leaves the local-density approximation. The energy
-    neither depends on the order of atoms or points nor on how the molecule is turned or mirrored, and atoms further
-    apart than two cutoffs are strangers.
+    depends neither on the order of atoms and points nor on how the molecule is turned or mirrored, and parts of a
+    system whose atoms and electrons are further apart than the cutoff add up.
 
     Parameters
     ----------
     features
-        Per nucleus and component. Published: 128; 64 keeps a network pass below a millisecond per atom on a CPU.
+        Per nucleus and component. Published: 128; 64 is chosen here, where the messages of 21 atoms take 8 ms on two
+        CPU cores instead of 45.
     layers
         Rounds of messages, as published.
     radial
