@@ -216,7 +216,8 @@ def _derivatives(functional: Functional, u: Float[Array, "spin feature grid"], o
     def energy(u: Float[Array, "spin feature"]) -> Float[Array, ""]:
         """A local functional's energy is Σ_g w_g e(u_g): that of one point of weight one is e."""
         nowhere = jnp.full((1, 3), jnp.nan)
-        return functional.energy(spin_resolved(u[:, :, None]), Quadrature(nowhere, jnp.ones(1), nowhere))
+        alone = Quadrature(nowhere, jnp.ones(1), nowhere, jnp.zeros(1, int))
+        return functional.energy(spin_resolved(u[:, :, None]), alone)
 
     def orders(u: Float[Array, "spin feature"]) -> list[Array]:
         functions = [energy]

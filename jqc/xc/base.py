@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from jqc.typing import Array, Float
+from jqc.typing import Array, Float, Int
 
 Ingredients = Literal["none", "rho", "sigma", "tau"]
 """What a functional reads, each including those before it; fixes which derivatives of the orbitals are needed."""
@@ -34,11 +34,15 @@ class Density:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Quadrature:
-    """Where a density is known: points and weights, in bohr, with padded points at weight zero."""
+    """Where a density is known: points, weights and nuclei, in bohr.
+
+    Padded points have weight zero, padded atoms nuclear charge zero.
+    """
 
     coords: Float[Array, "*grid 3"]
     weights: Float[Array, "*grid"]
     atom_coords: Float[Array, "atom 3"]
+    numbers: Int[Array, "atom"]
 
 
 @runtime_checkable
@@ -68,3 +72,18 @@ class Functional(Protocol):
 def integrate(energy_density: Float[Array, "*grid"], quadrature: Quadrature) -> Float[Array, ""]:
     """Quadrature of an energy per volume, Σ_g w_g e_g."""
     return jnp.sum(energy_density * quadrature.weights)
+
+
+def cut(array: Float[Array, "..."], axis: int, longest: int) -> Float[Array, "..."]:
+    """Equal pieces of at most `longest` points, padded with zeros, along a new first axis.
+
+    >>> cut(jnp.arange(5.0), 0, 2).tolist()
+    [[0.0, 1.0], [2.0, 3.0], [4.0, 0.0]]
+    """
+    points = array.shape[axis]
+    pieces = max(1, -(-points // longest))
+    length = -(-points // pieces)
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, pieces * length - points)
+    shape = (*array.shape[:axis], pieces, length, *array.shape[axis + 1 :])
+    return jnp.moveaxis(jnp.pad(array, widths).reshape(shape), axis, 0)

@@ -51,8 +51,11 @@ def _cbrt_jvp(primals, tangents):
 
 
 def density_threshold(dtype) -> float:
-    """Densities below this are vacuum: 1e-15 as in libxc, 1e-10 where single precision would overflow."""
-    return 1e-15 if jnp.finfo(dtype).bits >= 64 else 1e-10
+    """Densities below this are vacuum: 1e-15 as in libxc, 3e-8 in single precision.
+
+    Second derivatives by σ grow as ρ⁻⁴ and the products on the way to them as ρ⁻⁵, which has to stay in range.
+    """
+    return max(1e-15, float(jnp.finfo(dtype).tiny) ** 0.2)
 
 
 def present(rho: Float[Array, "*grid"]) -> Bool[Array, "*grid"]:

@@ -7,6 +7,7 @@ E_xc is any differentiable function of these features, so that its potential is 
 occupied orbitals are known the value comes from them, for the derivative is the map itself either way.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -17,7 +18,7 @@ from jqc.system import System
 from jqc.system.blocks import BlockGroup, block_orbitals
 from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float
-from jqc.xc.base import Density, Functional, Ingredients, Quadrature
+from jqc.xc.base import Density, Functional, Ingredients, Quadrature, cut
 
 Orbitals = System | Sampled
 """Either knows the orbitals on the grid."""
@@ -158,6 +159,7 @@ def quadrature(system: Orbitals) -> Quadrature:
         jnp.concatenate([group.coords.reshape(-1, 3) for group in system.groups]),
         jnp.concatenate([group.weights.reshape(-1) for group in system.groups]),
         system.coords,
+        system.numbers,
     )
 
 
@@ -190,19 +192,10 @@ def electron_number(system: Orbitals, u: Features) -> Float[Array, ""]:
 
 def _energy_in_pieces(functional: Functional, u: Features, grid: Quadrature) -> Float[Array, ""]:
     """E_xc of a local functional as a sum over equal pieces of the grid, whose temporaries share their memory."""
-    points = grid.weights.size
-    pieces = -(-points // PIECE)
-    length = -(-points // pieces)
-
-    def cut(array: Array, axis: int) -> Array:
-        widths = [(0, 0)] * array.ndim
-        widths[axis] = (0, pieces * length - points)
-        shape = (*array.shape[:axis], pieces, length, *array.shape[axis + 1 :])
-        return jnp.moveaxis(jnp.pad(array, widths).reshape(shape), axis, 0)
 
     @partial(jax.checkpoint, prevent_cse=False)
     def energy(piece):
         u, coords, weights = piece
-        return functional.energy(spin_resolved(u), Quadrature(coords, weights, grid.atom_coords))
+        return functional.energy(spin_resolved(u), replace(grid, coords=coords, weights=weights))
 
-    return jnp.sum(jax.lax.map(energy, (cut(u, 2), cut(grid.coords, 0), cut(grid.weights, 0))))
+    return jnp.sum(jax.lax.map(energy, (cut(u, 2, PIECE), cut(grid.coords, 0, PIECE), cut(grid.weights, 0, PIECE))))

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from jqc.errors import FunctionalError
 from jqc.xc.base import Functional
+from jqc.xc.neural.stored import shipped, stored
 from jqc.xc.semilocal import COMPONENTS, Semilocal
 
 
@@ -104,12 +105,12 @@ def _table() -> dict[str, Functional]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the functionals there are, registered ones included.
+    """Names of the functionals there are, registered ones and shipped weights included.
 
     >>> "pbe0" in names()
     True
     """
-    return tuple(sorted(_registered))
+    return tuple(sorted({*_registered, *shipped()}))
 
 
 def register(name: str, functional: Functional) -> None:
@@ -118,17 +119,18 @@ def register(name: str, functional: Functional) -> None:
         raise FunctionalError(f'"{name}" needs a Functional, but got a {type(functional).__name__}.')
     if not re.fullmatch(r"[^\W\d][\w-]*", name):
         raise FunctionalError(f'"{name}" cannot name a functional: write a letter, then letters, digits, - or _.')
-    if _key(name) in _table():
+    if _key(name) in {*_table(), *map(_key, shipped())}:
         raise FunctionalError(f'"{name}" already names a functional: choose another name.')
     _registered[name] = functional
 
 
 def functional(name: str) -> Functional:
-    """The functional of that name, or the sum that it spells out.
+    """The functional of that name, the sum that it spells out, or the learned one that a path leads to.
 
     Case, spaces, hyphens and underscores do not matter. A sum is written as in PySCF: terms
     `coefficient*name` joined by + and −, `hf` for exact exchange; a comma separates exchange from
-    correlation, and then a bare name means its exchange before the comma and its correlation after it.
+    correlation, and then a bare name means its exchange before the comma and its correlation after it. A learned
+    functional is a file that `jqc.xc.neural.files.save` wrote, or the folder of the training run that left it there.
 
     >>> functional("B3LYP").exchange
     ((0.0, 0.2),)
@@ -137,7 +139,7 @@ def functional(name: str) -> Functional:
     """
     if not isinstance(name, str):
         raise FunctionalError(f"A functional is asked for by name, but got a {type(name).__name__}.")
-    found = _table().get(_key(name))
+    found = _table().get(_key(name)) or stored(name)
     if found is not None:
         return found
     parts = name.lower().split(",")
@@ -200,7 +202,7 @@ def _coefficient(text: str | None, received: str) -> float:
 
 
 def _look_up(word: str, table: dict[str, Functional], received: str) -> Functional:
-    found = table.get(_key(word))
+    found = table.get(_key(word)) or stored(word)
     if found is None:
         near = get_close_matches(_key(word), table, n=4, cutoff=0.5)
         known = f"the nearest names are {', '.join(near)}" if near else f"there are {', '.join(sorted(table))}"

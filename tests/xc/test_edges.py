@@ -96,7 +96,7 @@ def test_gradient_of_energy_is_the_potential():
     points = density(jnp.asarray(POINTS))
     count = POINTS.shape[1]
     weights = jnp.ones(count).at[::2].set(0)
-    quadrature = Quadrature(jnp.zeros((count, 3)), weights, jnp.zeros((1, 3)))
+    quadrature = Quadrature(jnp.zeros((count, 3)), weights, jnp.zeros((1, 3)), jnp.ones(1, int))
     potential = jax.grad(xc.energy)(points, quadrature)
     expected = sum(derivatives(component)[1][:2] for component, _ in xc.terms)
     assert not np.asarray(potential.rho[:, ::2]).any()

@@ -1,0 +1,65 @@
+"""From a path, or the name of shipped weights, to a learned functional; nothing is read before it is asked for."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from jqc.errors import FunctionalError
+from jqc.xc.base import Functional
+
+PREFIX = "jqc-"
+"""Begins the names of shipped weights: jqc-xcdiff is weights/xcdiff.npz."""
+
+WEIGHTS = Path(__file__).parent / "weights"
+RUN_FILE = "functional.npz"
+"""What a training run leaves in its folder."""
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the weights that the package holds."""
+    return tuple(sorted(PREFIX + path.stem for path in WEIGHTS.glob("*.npz")))
+
+
+def stored(text: str) -> Functional | None:
+    """The functional in the file, the run's folder or the shipped weights that a text names; None for other texts.
+
+    Raises
+    ------
+    FunctionalError
+        A path or a name of shipped weights behind which there is no functional.
+    """
+    path, weights = Path(text.strip()).expanduser(), {_key(name): name for name in shipped()}
+    if _key(text) in weights:
+        return _load(WEIGHTS / f"{weights[_key(text)].removeprefix(PREFIX)}.npz")
+    if (path / RUN_FILE).is_file():
+        return _load(path / RUN_FILE)
+    if path.suffix == ".npz" or "/" in text:
+        return _load(path)
+    if _key(text).startswith(_key(PREFIX)):
+        held = f"there are {', '.join(weights.values())}" if weights else "train one and give its file"
+        raise FunctionalError(f'the package ships no weights under the name "{text}"; {held}.')
+    return None
+
+
+def _key(name: str) -> str:
+    """A name without case, spaces, hyphens and underscores."""
+    return re.sub(r"[\s_-]", "", name.lower())
+
+
+def _load(path: Path) -> Functional:
+    """What the file holds, read again only when it has changed."""
+    if path.is_dir():
+        raise FunctionalError(f"{path} holds no {RUN_FILE}; give the folder of a training run that has one.")
+    try:
+        status = path.stat()
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise FunctionalError(f"{path} cannot be read ({reason}); give a file of a learned functional.") from None
+    return _loaded(path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: Path, changed: int, size: int) -> Functional:
+    from jqc.xc.neural.files import load  # closed forms alone need no network library
+
+    return load(path)
