@@ -1,6 +1,6 @@
 """A labelled molecule as training sees it: orbitals, a quadrature, tangents, and what exact exchange says of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 
 from jqc.distill.exchange import ExchangeLabels, stored_exchange
 from jqc.distill.labels import curvature
-from jqc.scf.grassmann import Point, Tangent, exponential, frames
+from jqc.scf.grassmann import Point, Tangent, frames, generator
 from jqc.system import Molecule
 from jqc.system.lengths import Lengths
 from jqc.system.sampled import Sampled, sample
@@ -44,23 +44,37 @@ class Example:
 
 
 def make_example(
-    arrays: dict[str, np.ndarray], molecule: Molecule, basis: str, grid_level: int, room: Lengths | None = None
+    arrays: Mapping[str, np.ndarray],
+    molecule: Molecule,
+    basis: str,
+    grid_level: int | None = None,
+    room: Lengths | None = None,
 ) -> Example:
     """An example of host arrays in double precision from a record that holds derivatives."""
     sampled = sample(molecule, basis, grid_level, room)
     mo_coeff = jnp.asarray(arrays["mo_coeff"])
     n_padded = int(sampled.shells[0].offset[-1])
     at = frames((molecule.n_alpha, molecule.n_beta), n_padded, mo_coeff[0] if len(mo_coeff) == 1 else mo_coeff)
-    displaced = [exponential(at, tangent) for tangent in arrays["tangents"]]
+    displaced = [_end(at, tangent) for tangent in arrays["tangents"]]
     example = Example(
         sampled,
-        jax.tree.map(lambda *each: jnp.stack(each), at, *displaced),
+        jax.tree.map(lambda *each: np.stack(each), at, *displaced),
         arrays["tangents"],  # pyright: ignore[reportArgumentType]
         curvature(at, arrays["mo_energy"]),  # pyright: ignore[reportArgumentType]
         stored_exchange(arrays),
         np.asarray(float(molecule.n_electrons)),  # pyright: ignore[reportArgumentType]
     )
     return jax.tree.map(np.asarray, example)
+
+
+def _end(at: Point, tangent: np.ndarray) -> Point:
+    """Where a geodesic ends, on the host: no program is compiled for the shapes of one molecule."""
+    from scipy.linalg import expm
+
+    occ = at.occupied.shape[-1]
+    both = np.concatenate([at.occupied, at.virtual], axis=-1)
+    turned = both @ np.stack([expm(each) for each in np.asarray(generator(jnp.asarray(tangent)))])
+    return Point(turned[..., :occ], turned[..., occ:])  # pyright: ignore[reportArgumentType]
 
 
 def stack(examples: Sequence[Example], dtype: type = np.float32) -> Example:

@@ -33,12 +33,25 @@ def block_size(n_ao: int) -> int:
     return 1 << int(np.clip(np.log2(300_000 / n_ao), 9, 12))
 
 
-def molecular_grid(mole, level: int, n_ao: int) -> Grid:
-    """Becke grid of a molecule at one of PySCF's levels 0…9, in blocks for `n_ao` orbitals."""
+COMPACT = ((20, 50), (30, 86))
+"""Radial and angular points of a compact grid: of hydrogen and helium, and of any other atom.
+
+Differences of functionals, of which core regions cancel, come out of 14,000 points for ethanol to 0.1 mEh. PySCF's
+level 0 has half as many points and an error of some 5 mEh.
+"""
+
+
+def molecular_grid(mole, level: int | None, n_ao: int) -> Grid:
+    """Becke grid of a molecule at one of PySCF's levels 0…9, or compact, in blocks for `n_ao` orbitals."""
+    from pyscf.data.elements import charge
     from pyscf.dft.gen_grid import Grids
 
     grids = Grids(mole)
-    grids.level = level
+    if level is None:
+        symbols = {mole.atom_symbol(atom) for atom in range(mole.natm)}
+        grids.atom_grid = {symbol: COMPACT[charge(symbol) > 2] for symbol in symbols}
+    else:
+        grids.level = level
     grids.build(sort_grids=False)
     return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), n_ao)
 

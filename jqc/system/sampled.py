@@ -25,8 +25,13 @@ class Sampled:
     groups: tuple[BlockGroup, ...]
 
 
-def sample(molecule: Molecule, basis: str, grid_level: int, room: Lengths | None = None) -> Sampled:
-    """Orbitals and quadrature as host arrays, in one group of unscreened blocks; lengths as in `room`."""
+def sample(
+    molecule: Molecule, basis: str, grid_level: int | None = None, room: Lengths | None = None
+) -> Sampled:
+    """Orbitals and quadrature (a compact one by default) as host arrays, in one group of unscreened blocks.
+
+    Lengths are those of `room`, but for the number of blocks.
+    """
     mole = make_mole(molecule, basis)
     room = lengths_needed(molecule, basis) if room is None else room
     shells = make_shells(mole, room.orbitals, room.shells)

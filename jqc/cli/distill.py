@@ -1,0 +1,77 @@
+"""`jqc distill`: train a functional on a store of labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from jqc.cli.calculation import set_up_jax
+from jqc.errors import InputError
+
+if TYPE_CHECKING:
+    from jqc.distill.config import DistillConfig
+
+PLOT = "learning_curves.png"
+"""In the run's folder."""
+
+
+@dataclass(frozen=True)
+class DistillCommand:
+    """Train a functional on what a teacher says of molecules, from a configuration or from flags.
+
+    A run that was stopped goes on where it was. Exit code: 0 done, 2 bad input.
+    """
+
+    out: Annotated[Path, arg(metavar="RUN")]
+    """Folder of the run: functional.npz, config.json, learning curves, checkpoints."""
+    config: Annotated[Positional[Path | None], arg(metavar="CONFIG.toml")] = None
+    """Configuration; flags change what it says."""
+    data: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Labels to learn from, made by jqc label."""
+    validation: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Labels to validate on; None holds back a tenth of the formulas of --data."""
+    model: Annotated[str | None, arg(metavar="nn-mgga|xcdiff|eg-xc|skala-mgga")] = None
+    """Architecture; None is that of the configuration, else xcdiff."""
+    loss: Annotated[str | None, arg(metavar="e-rho|e-rho-grad|e-rho-grad-hess")] = None
+    """Terms of the loss; None is that of the configuration, else all."""
+    steps: Annotated[int | None, arg(metavar="INT")] = None
+    """Batches to learn from."""
+    seed: Annotated[int | None, arg(metavar="INT")] = None
+    """Of parameters, order and tangents."""
+
+    def run(self) -> int:
+        """Train, with a live table, and draw learning curves.
+
+        Raises:
+            InputError: something given cannot be used, or RUN holds another run.
+        """
+        set_up_jax()
+        from jqc.distill.run import distil
+        from jqc.report import learning_curves
+        from jqc.training import live_table, read_records
+
+        config = self._config()
+        with live_table() as progress:
+            done = distil(config, self.out, progress)
+        records = read_records(self.out / "training" / "metrics.jsonl")
+        figure = learning_curves(records, f"{config.model}, {self.out.name}")
+        figure.savefig(self.out / PLOT, dpi=150)
+        print(f"stopped: {done.fitted.stopped}; functional in {self.out / 'functional.npz'}")
+        return 0
+
+    def _config(self) -> "DistillConfig":
+        """The configuration with what the flags say in its place."""
+        from jqc.distill.config import from_dict, read_content
+
+        content = read_content(self.config) if self.config else {}
+        given = {"data": self.data, "validation": self.validation, "model": self.model}
+        content |= {name: value for name, value in given.items() if value is not None}
+        if self.loss is not None:
+            content["loss"] = {"name": self.loss}
+        training = {"steps": self.steps, "seed": self.seed}
+        content["training"] = content.get("training", {}) | {k: v for k, v in training.items() if v is not None}
+        try:
+            return from_dict(content)
+        except InputError as error:
+            raise InputError(f"{self.config}: {error}" if self.config else str(error)) from None

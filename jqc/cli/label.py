@@ -1,0 +1,71 @@
+"""`jqc label`: what a teacher functional says of every molecule of some files, in a store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from jqc.cli.calculation import set_up_jax
+from jqc.cli.info import versions
+from jqc.errors import InputError
+
+FAILURES = 3
+"""Exit code where some molecules could not be labelled."""
+
+
+@dataclass(frozen=True)
+class LabelCommand:
+    """Label molecules with a functional: solution, energy, density, orbitals, derivatives on the Grassmannian.
+
+    Killed and started again with the same arguments it goes on where it was. Exit code: 0 done, 3 some molecules failed
+    and are noted in the store, 2 bad input.
+    """
+
+    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILES")]
+    """Geometries in XYZ or extended-XYZ format, in ångström; every frame is labelled."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder of the store, one HDF5 file for each frame."""
+    xc: Annotated[str, arg(metavar="NAME")] = "b3lyp"
+    """Functional."""
+    basis: Annotated[str, arg(metavar="NAME")] = "def2-svp"
+    """Orbital basis."""
+    aux_basis: Annotated[str | None, arg(metavar="NAME")] = None
+    """Fitting set; None chooses one for the orbital basis."""
+    grid_level: Annotated[int, arg(metavar="0-9")] = 3
+    """Quadrature grid, from coarse to fine."""
+    coulomb: Literal["df", "exact"] = "df"
+    """Two-electron integrals: density fitting, or exact."""
+    derivatives: Annotated[int, arg(metavar="K")] = 2
+    """Random tangents along which derivatives are taken; 0 for none."""
+    seed: Annotated[int, arg(metavar="INT")] = 0
+    """Of the tangents."""
+    workers: Annotated[int, arg(metavar="N")] = 1
+    """Processes at work."""
+
+    def run(self) -> int:
+        """Label, with a progress bar.
+
+        Raises:
+            InputError: something given cannot be used; no work has been done.
+        """
+        set_up_jax()
+        from jqc.data.progress import progress_bar
+        from jqc.data.store import open_store
+        from jqc.data.tasks import run_tasks
+        from jqc.distill.labelling import frames_in, plan, run_task
+        from jqc.distill.labels import LabelSettings
+        from jqc.xc import functional
+
+        if self.workers < 1:
+            raise InputError(f"--workers is {self.workers}; give 1 or more.")
+        settings = LabelSettings(
+            self.xc, self.basis, self.aux_basis, self.coulomb, self.grid_level, self.derivatives, self.seed
+        )
+        functional(settings.functional)
+        frames = frames_in(self.files)
+        store = open_store(self.out, settings.as_dict(), versions())
+        known = {*store.names(), *store.failures()}
+        tasks = [task for task in plan(frames, self.out, settings) if task.name not in known]
+        ...
+        return FAILURES if store.failures() else 0

@@ -1,0 +1,125 @@
+"""Training examples from a store of labels, in size classes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+
+from jqc.data.store import Store, open_store
+from jqc.distill.example import Example, make_example, stack
+from jqc.errors import StoreError
+from jqc.system import Molecule
+from jqc.system.lengths import Lengths, classes, lengths_needed
+
+RATIO = 0.6
+"""Least orbitals of an example over the most in its class: few programs are worth more than little padding."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples by size class, the settings of their labels, and a hash of the files that hold them."""
+
+    classes: list[Example]
+    names: list[list[str]]
+    settings: dict[str, str | int | None]
+    sha256: str
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return sum(map(len, self.names))
+
+
+def load(folder: Path, grid_level: int | None = None, names: Sequence[str] | None = None) -> Dataset:
+    """All labels of a store, or some by name, on the compact quadrature or one of PySCF's levels.
+
+    Raises:
+        StoreError: no store, a damaged record, or labels without derivatives.
+    """
+    store = open_store(folder)
+    if not store.settings.get("derivatives"):
+        raise StoreError(f"{folder / 'store.json'} is of labels without derivatives; label with --derivatives 2.")
+    names = _all_names(store) if names is None else list(names)
+    molecules = {name: molecule_of(store, name) for name in names}
+    needed = _needed(molecules, str(store.settings["basis"]))
+    grouped = []
+    for closed in (True, False):
+        inside = [name for name in names if (molecules[name].spin == 0) == closed]
+        members = classes([needed[name].orbitals for name in inside], RATIO)
+        grouped += [[inside[index] for index in each] for each in members]
+    made = [_stacked(store, group, molecules, needed, grid_level) for group in grouped]
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(hashlib.sha256((folder / f"{name}.h5").read_bytes()).digest())
+    return Dataset(made, grouped, store.settings, digest.hexdigest())
+
+
+def split_by_formula(folder: Path, share: float) -> tuple[list[str], list[str]]:
+    """Names of a store's labels to learn from and to validate on; no sum formula is in both.
+
+    A formula's hash decides, so that more labels do not move those that are there.
+
+    Raises:
+        StoreError: no labels, or too few formulas to hold one back.
+    """
+    store = open_store(folder)
+    by_formula: dict[str, list[str]] = {}
+    for name in _all_names(store):
+        numbers = sorted(np.asarray(molecule_of(store, name).numbers).tolist())
+        by_formula.setdefault(hashlib.sha256(bytes(numbers)).hexdigest(), []).append(name)
+    if len(by_formula) < 2:
+        raise StoreError(f"{folder} holds molecules of one formula; give labels to validate on.")
+    count = max(1, round(share * len(by_formula)))
+    held_back, kept = sorted(by_formula)[:count], sorted(by_formula)[count:]
+    return [name for key in kept for name in by_formula[key]], [name for key in held_back for name in by_formula[key]]
+
+
+def _all_names(store: Store) -> list[str]:
+    names = store.names()
+    if not names:
+        raise StoreError(f"{store.folder} holds no labels; run jqc label to the end.")
+    return names
+
+
+def molecule_of(store: Store, name: str) -> Molecule:
+    """The molecule of a record.
+
+    Raises:
+        StoreError: the record is damaged.
+    """
+    record = store.read(name, ("numbers", "coords"))
+    charge, spin = int(record.attributes["charge"]), int(record.attributes["spin"])
+    return Molecule(record.arrays["numbers"], record.arrays["coords"], charge, spin)  # pyright: ignore[reportArgumentType]
+
+
+def same_labels(one: Dataset, other: Dataset, folder: Path) -> None:
+    """Refuse to mix labels of different settings; seeds may differ.
+
+    Raises:
+        StoreError: they differ; the first setting that does is named.
+    """
+    for key in one.settings.keys() | other.settings.keys():
+        here, there = one.settings.get(key), other.settings.get(key)
+        if key != "seed" and here != there:
+            raise StoreError(
+                f"{folder / 'store.json'} has {key} = {there}, the training labels {here}; label both alike."
+            )
+
+
+def _needed(molecules: dict[str, Molecule], basis: str) -> dict[str, Lengths]:
+    """Array lengths of every molecule, found once for each formula."""
+    formula = {name: tuple(sorted(np.asarray(each.numbers).tolist())) for name, each in molecules.items()}
+    example = {formula[name]: each for name, each in molecules.items()}
+    by_formula = {key: lengths_needed(each, basis) for key, each in example.items()}
+    return {name: by_formula[key] for name, key in formula.items()}
+
+
+def _stacked(
+    store: Store, names: list[str], molecules: dict[str, Molecule], needed: dict[str, Lengths], grid_level: int | None
+) -> Example:
+    room = reduce(Lengths.joined, (needed[name] for name in names))
+    basis = str(store.settings["basis"])
+    return stack([make_example(store.read(name).arrays, molecules[name], basis, grid_level, room) for name in names])

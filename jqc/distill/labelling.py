@@ -1,0 +1,85 @@
+"""A store of labels: one task for every frame, in classes of molecules that share compiled programs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jqc.data.store import open_store
+from jqc.distill.labels import LabelSettings, label
+from jqc.errors import ConvergenceError, InputError
+from jqc.system import Molecule
+from jqc.system.lengths import Lengths, classes, lengths_needed, shared_lengths
+from jqc.system.molecule import read_frames
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A molecule to label; `info` is what its file's comment line says of it."""
+
+    name: str
+    molecule: Molecule
+    info: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LabelTask:
+    """A frame, where its label goes, and the array lengths of its class."""
+
+    frame: Frame
+    folder: Path
+    settings: LabelSettings
+    room: Lengths
+
+    @property
+    def name(self) -> str:
+        """The record's name."""
+        return self.frame.name
+
+
+def frames_in(files: Sequence[Path]) -> list[Frame]:
+    """Every frame of every file, named by file and place.
+
+    Raises:
+        MoleculeError: a file cannot be read, or a frame describes no molecule.
+        InputError: two files have one name, or there is no frame at all.
+    """
+    found: dict[str, Frame] = {}
+    for path in files:
+        for place, (molecule, info) in enumerate(read_frames(path)):
+            name = f"{path.stem}-{place:05d}"
+            if name in found:
+                raise InputError(f"{path} has the name of another file; rename it, records are named after files.")
+            found[name] = Frame(name, molecule, info)
+    if not found:
+        raise InputError("the files hold no molecule; give XYZ files with at least one frame.")
+    return list(found.values())
+
+
+def plan(frames: Sequence[Frame], folder: Path, settings: LabelSettings) -> list[LabelTask]:
+    """Tasks in order of size; the array lengths of a class depend on all frames, not on which are done."""
+    by_formula = {tuple(sorted(np.asarray(frame.molecule.numbers).tolist())): frame.molecule for frame in frames}
+    needed = {key: lengths_needed(each, settings.basis, settings.aux_basis) for key, each in by_formula.items()}
+    sizes = [needed[tuple(sorted(np.asarray(frame.molecule.numbers).tolist()))].orbitals for frame in frames]
+    tasks = []
+    for members in classes(sizes):
+        inside = [frames[index] for index in members]
+        room = shared_lengths(
+            [frame.molecule for frame in inside], settings.basis, settings.aux_basis, settings.grid_level
+        )
+        tasks += [LabelTask(frame, folder, settings, room) for frame in inside]
+    return tasks
+
+
+def run_task(task: LabelTask) -> bool:
+    """Label one frame into its store and tell whether it could be; a failure is noted there with its reason."""
+    store = open_store(task.folder)
+    frame = task.frame
+    try:
+        arrays = label(frame.molecule, frame.name, task.settings, task.room)
+    except (ConvergenceError, InputError) as error:
+        store.fail(frame.name, str(error))
+        return False
+    store.write(frame.name, arrays, {"charge": frame.molecule.charge, "spin": frame.molecule.spin, **frame.info})
+    return True

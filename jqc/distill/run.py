@@ -1,0 +1,81 @@
+"""A distillation run: from stores of labels to a learned functional in a folder."""
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jqc.distill.config import DistillConfig
+from jqc.distill.dataset import Dataset, load, same_labels, split_by_formula
+from jqc.files import make_folder, write_json
+from jqc.training import Fitted, fit
+from jqc.training.accumulate import one_by_one
+from jqc.training.records import Progress
+from jqc.xc import functional as named_functional
+from jqc.xc.neural.architectures import create
+from jqc.xc.neural.files import save
+from jqc.xc.neural.learned import Learned
+
+FUNCTIONAL, CONFIG = "functional.npz", "config.json"
+"""What a run's folder holds besides what training keeps there."""
+
+
+HELD_BACK = 0.1
+"""Share of formulas to validate on where no labels are given for that."""
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A trained functional, how training went, and where the functional comes from."""
+
+    functional: Learned
+    fitted: Fitted
+    provenance: dict[str, Any]
+
+
+def distil(config: DistillConfig, folder: Path, progress: Progress | None = None) -> Distilled:
+    """Train a functional on labels; a folder that holds the same run is taken up where it stopped.
+
+    Raises:
+        InputError: data, model or settings that cannot be used, or a folder of another run.
+    """
+    student = create(config.model, jax.random.key(config.training.seed), **config.options)
+    data, validation = datasets(config)
+    make_folder(folder)
+    write_json(folder / CONFIG, config.to_dict())
+    teacher = named_functional(str(data.settings["functional"]))
+    loss = one_by_one(lambda student, example, key: config.loss(student, teacher, example, key))
+    fitted = fit(loss, student, data.classes, validation.classes, config.training, folder / "training", progress=progress)
+    provenance = _provenance(config, data, validation, fitted)
+    save(folder / FUNCTIONAL, fitted.parameters, provenance)
+    return Distilled(fitted.parameters, fitted, provenance)
+
+
+def datasets(config: DistillConfig) -> tuple[Dataset, Dataset]:
+    """Examples to learn from and to validate on."""
+    if config.validation is None:
+        training, held_back = split_by_formula(config.data, HELD_BACK)
+        return load(config.data, config.grid_level, training), load(config.data, config.grid_level, held_back)
+    data, validation = load(config.data, config.grid_level), load(config.validation, config.grid_level)
+    same_labels(data, validation, config.validation)
+    return data, validation
+
+
+def _provenance(config: DistillConfig, data: Dataset, validation: Dataset, fitted: Fitted) -> dict[str, Any]:
+    """Where a functional comes from, as its file tells."""
+    packages = ("jqc-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pyscf")
+    return {
+        "config": config.to_dict(),
+        "labels": data.settings,
+        "examples": {"training": data.size, "validation": validation.size},
+        "sha256": {"training": data.sha256, "validation": validation.sha256},
+        "steps": int(fitted.state.step),
+        "skipped": int(fitted.state.skipped),
+        "stopped": fitted.stopped,
+        "validation": fitted.history[-1] if fitted.history else None,
+        "versions": {name: version(name) for name in packages},
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
