@@ -29,6 +29,10 @@ class MemoryLimitError(InputError):
     """A job whose estimated memory exceeds what it may use."""
 
 
+class StoreError(InputError):
+    """A folder of records, or a record, that is missing, damaged or not what was asked for."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 
