@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.data import covalent_radii
 from ase.optimize import BFGS
 from rdkit import Chem
@@ -63,7 +64,11 @@ def embedded(smiles: str, count: int, seed: int) -> tuple[Chem.Mol, list[np.ndar
 def relaxed(molecule: Chem.Mol, positions: np.ndarray) -> Minimum:
     """The nearest minimum, if its bonds are those of the graph."""
     atoms = _atoms(molecule, positions)
-    if not BFGS(atoms, logfile=None).run(fmax=FORCE, steps=500):
+    try:
+        converged = BFGS(atoms, logfile=None).run(fmax=FORCE, steps=500)
+    except CalculationFailed:
+        raise UnfitError("no self-consistency") from None
+    if not converged:
         raise UnfitError("not relaxed")
     if not np.array_equal(_contacts(atoms), _bonds(molecule)):
         raise UnfitError("bonds changed")

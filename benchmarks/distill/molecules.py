@@ -87,10 +87,10 @@ def named(smiles: list[str]) -> list[Graph]:
 
 def make(store: Store, graph: Graph, n_embeddings: int, n_displaced: int) -> None:
     """Keep minimum, displaced geometries and, of several embeddings, a second conformer, seeded by seed and name."""
-    own = zlib.crc32(graph.name.encode())
-    molecule, embeddings = embedded(graph.smiles, n_embeddings, own & 0x7FFFFFFF)
+    seed, own = store.settings["seed"], zlib.crc32(graph.name.encode())
+    molecule, embeddings = embedded(graph.smiles, n_embeddings, (own + seed) & 0x7FFFFFFF)
     minima = conformers(molecule, embeddings)
-    generator = np.random.default_rng([store.settings["seed"], own])
+    generator = np.random.default_rng([seed, own])
     draws = displaced(molecule, minima[0], n_displaced, generator)
     positions = [minima[0].positions, *draws, *(minimum.positions for minimum in minima[1:])]
     kinds = ["minimum"] + ["displaced"] * n_displaced + ["conformer"] * (len(minima) - 1)
