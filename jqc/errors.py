@@ -33,6 +33,10 @@ class TrainingError(InputError):
     """Settings, data, parameters or a run's folder that training cannot go on with."""
 
 
+class StoreError(InputError):
+    """A folder of records, or a record, that is missing, damaged or not what was asked for."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 

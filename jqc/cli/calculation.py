@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from jqc.cli.checkpoint import SUFFIXES, read_dm
-from jqc.cli.files import writable
 from jqc.errors import InputError
+from jqc.files import writable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
-from jqc.cli.files import write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_columns, print_table, to_dict
 from jqc.errors import ConvergenceError, InputError, InstabilityError
+from jqc.files import write_atomically, write_json
 from jqc.units import ELECTRONVOLT, NANOMETRE
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
-from jqc.cli.files import write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_atoms, print_table, to_dict
+from jqc.files import write_json
 
 RESIDUAL = 1e-6
 """Orbital gradient that a density must reach; forces are linear in what is left of it."""

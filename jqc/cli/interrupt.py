@@ -11,11 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from jqc.files import uninterrupted
+
 INTERRUPTED = 130
 """Exit code of an interrupted command, 128 + SIGINT as shells report it."""
-
-uninterrupted = threading.Lock()
-"""Held while a file is written; an interrupt waits for it."""
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`jqc label`: what a teacher functional says of every molecule of some files, in a store."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -50,7 +51,7 @@ class LabelCommand:
             InputError: something given cannot be used; no work has been done.
         """
         set_up_jax()
-        from jqc.data.progress import progress_bar
+        from jqc.data.progress import with_progress
         from jqc.data.store import open_store
         from jqc.data.tasks import run_tasks
         from jqc.distill.labelling import frames_in, plan, run_task
@@ -66,6 +67,12 @@ class LabelCommand:
         frames = frames_in(self.files)
         store = open_store(self.out, settings.as_dict(), versions())
         known = {*store.names(), *store.failures()}
-        tasks = [task for task in plan(frames, self.out, settings) if task.name not in known]
-        ...
-        return FAILURES if store.failures() else 0
+        tasks = {task.name: task for task in plan(frames, self.out, settings) if task.name not in known}
+        print(f"{len(frames)} molecules, {len(frames) - len(tasks)} done before", flush=True)
+        for outcome in with_progress(run_tasks(run_task, tasks, self.workers, set_up_jax), len(tasks), "labels"):
+            if outcome.error is not None:
+                store.fail(outcome.name, outcome.error)
+                print(f"{outcome.name} failed: {outcome.error}", file=sys.stderr, flush=True)
+        failures = {frame.name for frame in frames} & {*store.failures()}
+        print(f"{len(frames) - len(failures)} labels in {self.out}, {len(failures)} failures")
+        return FAILURES if failures else 0

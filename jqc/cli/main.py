@@ -61,9 +61,11 @@ def parse(arguments: Sequence[str]) -> Command:
     """
     import tyro
 
+    from jqc.cli.distill import DistillCommand
     from jqc.cli.excite import ExciteCommand
     from jqc.cli.forces import ForcesCommand
     from jqc.cli.info import InfoCommand
+    from jqc.cli.label import LabelCommand
     from jqc.cli.optimize import OptimizeCommand
     from jqc.cli.scf import ScfCommand
     from jqc.cli.vibrations import VibrationsCommand
@@ -75,6 +77,8 @@ def parse(arguments: Sequence[str]) -> Command:
             "optimize": OptimizeCommand,
             "vibrations": VibrationsCommand,
             "excite": ExciteCommand,
+            "label": LabelCommand,
+            "distill": DistillCommand,
             "info": InfoCommand,
         },
         prog="jqc",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, outputs, set_up_jax, timed, used_settings
-from jqc.cli.files import write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_atoms, print_table, to_dict
 from jqc.errors import ConvergenceError, InputError
+from jqc.files import write_atomically, write_json
 from jqc.units import ANGSTROM, ELECTRONVOLT
 
 if TYPE_CHECKING:

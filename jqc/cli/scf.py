@@ -8,9 +8,9 @@ from tyro.conf import arg
 
 from jqc.cli.calculation import NOT_CONVERGED, Calculation, inputs, outputs, set_up_jax, solve, timed, used_settings
 from jqc.cli.checkpoint import to_hdf5
-from jqc.cli.files import write_atomically, write_json
 from jqc.cli.info import versions
 from jqc.cli.summary import print_table, to_dict
+from jqc.files import write_atomically, write_json
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from jqc.data.store import open_store
 from jqc.distill.labels import LabelSettings, label
-from jqc.errors import ConvergenceError, InputError
+from jqc.errors import InputError
 from jqc.system import Molecule
 from jqc.system.lengths import Lengths, classes, lengths_needed, shared_lengths
 from jqc.system.molecule import read_frames
@@ -72,14 +72,14 @@ def plan(frames: Sequence[Frame], folder: Path, settings: LabelSettings) -> list
     return tasks
 
 
-def run_task(task: LabelTask) -> bool:
-    """Label one frame into its store and tell whether it could be; a failure is noted there with its reason."""
-    store = open_store(task.folder)
+def run_task(task: LabelTask) -> None:
+    """Label one frame into its store.
+
+    Raises:
+        ConvergenceError: the SCF does not converge.
+        InputError: the molecule cannot be computed as the settings ask.
+    """
     frame = task.frame
-    try:
-        arrays = label(frame.molecule, frame.name, task.settings, task.room)
-    except (ConvergenceError, InputError) as error:
-        store.fail(frame.name, str(error))
-        return False
-    store.write(frame.name, arrays, {"charge": frame.molecule.charge, "spin": frame.molecule.spin, **frame.info})
-    return True
+    arrays = label(frame.molecule, frame.name, task.settings, task.room)
+    attributes = {"charge": frame.molecule.charge, "spin": frame.molecule.spin, **frame.info}
+    open_store(task.folder).write(frame.name, arrays, attributes)

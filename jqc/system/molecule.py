@@ -4,7 +4,7 @@ Positions are in bohr inside and in ångström in files and ASE atoms. The const
 `Molecule(...)` itself does not, so that positions may be traced.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jqc.errors import MoleculeError
-from jqc.system.xyz import Frame, element_number, parse_frames, read_text, shown
+from jqc.system.xyz import OWN_KEYS, Frame, element_number, parse_frames, read_text, shown, written_comment
 from jqc.typing import Array, Float, Int
 from jqc.units import ANGSTROM
 
@@ -123,9 +123,14 @@ class Molecule:
         except MoleculeError as error:
             raise MoleculeError(f"{source}: {error}") from None
 
-    def to_xyz_text(self) -> str:
-        """The molecule in extended-XYZ format, in ångström, with charge and spin in the comment line."""
-        header = f"{len(self.numbers)}\nProperties=species:S:1:pos:R:3 charge={self.charge} spin={self.spin}"
+    def to_xyz_text(self, info: Mapping[str, str] | None = None) -> str:
+        """The molecule in extended-XYZ format, in ångström; charge, spin and the keys of `info` in the comment line.
+
+        Raises:
+            MoleculeError: a key or value of `info` cannot be written such that it is read back.
+        """
+        own = f"Properties=species:S:1:pos:R:3 charge={self.charge} spin={self.spin}"
+        header = f"{len(self.numbers)}\n{own}{written_comment(info or {})}"
         positions = np.asarray(self.coords) * ANGSTROM
         rows = (
             f"{symbol:<2} {x:16.10f} {y:16.10f} {z:16.10f}"
@@ -163,14 +168,20 @@ class Molecule:
         return (self.n_electrons - self.spin) // 2
 
 
-def read_frames(path: str | Path, charge: int | None = None, spin: int | None = None) -> Iterator[Molecule]:
-    """Molecules of all frames of an XYZ or extended-XYZ file; arguments as in `Molecule.from_xyz`.
+def read_frames(
+    path: str | Path, charge: int | None = None, spin: int | None = None
+) -> Iterator[tuple[Molecule, dict[str, str]]]:
+    """Every frame of an XYZ or extended-XYZ file: its molecule, and what else its comment line says.
+
+    Arguments are those of `Molecule.from_xyz`; the second of a pair holds the comment's other key=value pairs,
+    keys in lower case.
 
     Raises:
         MoleculeError: the file cannot be read, or a frame describes no molecule.
     """
     for frame in parse_frames(read_text(path), str(path)):
-        yield Molecule._from_frame(frame, charge, spin, str(path))
+        others = {key: value for key, value in frame.info.items() if key not in OWN_KEYS}
+        yield Molecule._from_frame(frame, charge, spin, str(path)), others
 
 
 def validate(molecule: Molecule) -> None:

@@ -22,6 +22,12 @@ _COMMENT = re.compile(
     r"""|"[^"]*+"|[^\s=]++|=""",
 )
 
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
+_VALUE = re.compile(r"[^\"\r\n]*")
+
+OWN_KEYS = ("properties", "charge", "spin", "lattice", "pbc")
+"""Keys of a comment line that say what the molecule is and how it is written."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -83,6 +89,26 @@ def parse_frames(text: str, source: str = "XYZ text") -> Iterator[Frame]:
         frame = _parse_frame(lines, start, source)
         start = _next_frame(lines, start, len(frame.numbers), source)
         yield frame
+
+
+def written_comment(info: Mapping[str, str]) -> str:
+    """Key-values as a comment line holds them, each behind a blank.
+
+    Raises:
+        MoleculeError: a key or value would not be read back as it is.
+
+    >>> written_comment({"smiles": "C=O"})
+    ' smiles="C=O"'
+    """
+    for key, value in info.items():
+        if key in OWN_KEYS or not _KEY.fullmatch(key):
+            raise MoleculeError(
+                f"{shown(key)} cannot be a key of a comment line; give one of small letters, digits and underscores "
+                f"that is none of {', '.join(OWN_KEYS)}."
+            )
+        if not _VALUE.fullmatch(value):
+            raise MoleculeError(f"{shown(value)} cannot stand in a comment line; remove double quotes and line breaks.")
+    return "".join(f' {key}="{value}"' for key, value in info.items())
 
 
 def shown(text: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jqc.errors import MoleculeError
 from jqc.system.molecule import Molecule, nuclear_repulsion, read_frames, validate
+from jqc.system.xyz import parse_frames
 from jqc.units import ANGSTROM
 
 WATER = "3\n\nO 0.0 0.0 0.119262\nH 0.0 0.763239 -0.477047\nH 0.0 -0.763239 -0.477047\n"
@@ -111,9 +112,25 @@ def test_reads_every_frame(tmp_path):
     path = tmp_path / "three.xyz"
     path.write_text(WATER + "\n" + WATER.replace("\n\n", "\nspin=2\n", 1) + WATER)
     frames = list(read_frames(path))
-    assert [frame.spin for frame in frames] == [0, 2, 0]
-    assert_is_water(frames[2])
+    assert [molecule.spin for molecule, _ in frames] == [0, 2, 0]
+    assert_is_water(frames[2][0])
     assert_is_water(Molecule.from_xyz(str(path)))
+
+
+def test_frames_keep_what_else_the_comment_says(tmp_path):
+    path = tmp_path / "two.xyz"
+    molecule = Molecule.from_xyz_text(WATER, charge=1, spin=1)
+    path.write_text(molecule.to_xyz_text({"smiles": r"F/C=C\F", "note": "it's wet", "empty": ""}) + WATER)
+    (first, said), (_, nothing) = read_frames(path)
+    assert (first.charge, first.spin) == (1, 1)
+    assert said == {"smiles": r"F/C=C\F", "note": "it's wet", "empty": ""}
+    assert nothing == {}
+
+
+@pytest.mark.parametrize("info", [{"spin": "1"}, {"Name": "a"}, {"a b": "c"}, {"a": 'b"c'}, {"a": "b\nc"}, {"": "a"}])
+def test_refuses_comments_that_would_not_be_read_back(info):
+    with pytest.raises(MoleculeError, match="comment line"):
+        Molecule.from_xyz_text(WATER).to_xyz_text(info)
 
 
 def test_shipped_geometries_are_molecules():
@@ -303,6 +320,16 @@ def test_text_and_ase_round_trips(atoms, charge):
         np.testing.assert_array_equal(again.numbers, molecule.numbers)
         np.testing.assert_allclose(again.coords, molecule.coords, rtol=0, atol=tolerance)
         assert (again.charge, again.spin) == (charge, spin)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True), st.text()))
+def test_comments_come_back_or_are_refused(info):
+    try:
+        text = Molecule.from_xyz_text(WATER).to_xyz_text(info)
+    except MoleculeError:
+        return
+    (frame,) = parse_frames(text)
+    assert {key: frame.info[key] for key in info} == info
 
 
 def test_ase_reads_what_is_written(tmp_path):

@@ -1,4 +1,7 @@
-"""Output files: refused before any work if they cannot be written, and never half-written."""
+"""Output files: refused before any work if they cannot be written, and never half-written.
+
+A write that was killed leaves a file `.jqc-*.tmp` beside its target, which nothing reads.
+"""
 
 import json
 import math
@@ -6,13 +9,22 @@ import os
 import secrets
 import stat
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from jqc.cli.interrupt import uninterrupted
 from jqc.errors import InputError
+
+TEMPORARY = ".jqc-*.tmp"
+
+ABANDONED = 3600.0
+"""Seconds after which a temporary file is nobody's: no write takes that long."""
+
+uninterrupted = threading.Lock()
+"""Held while a file is written; an interrupt that ends the process waits for it."""
 
 
 def writable(path: Path) -> Path:
@@ -38,21 +50,42 @@ def writable(path: Path) -> Path:
     return target
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    with _complaining_about(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name in its folder, then rename it.
 
     Raises:
         InputError: the file cannot be written; an older one is left as it was.
     """
-    temporary = path.parent / f".jqc-{secrets.token_hex(6)}.tmp"
+    temporary = path.parent / TEMPORARY.replace("*", secrets.token_hex(6))
     with uninterrupted, _complaining_about(path):
         try:
-            temporary.write_bytes(content)
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the name without the content
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what killed writers left in a folder; files that a live one may still be writing stay."""
+    for path in folder.glob(TEMPORARY):
+        with suppress(OSError):  # another process may have deleted it
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
 
 
 def write_json(path: Path, numbers: Any) -> None:

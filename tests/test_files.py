@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jqc.cli.files import writable, write_atomically
 from jqc.errors import InputError
+from jqc.files import writable, write_atomically
 
 
 def test_replaces_the_file_behind_a_link(tmp_path):
