@@ -32,7 +32,7 @@ class DistillConfig:
     model: str = "xcdiff"
     options: Mapping[str, Any] = field(default_factory=dict)
     loss: DILoss = ARMS["e-rho-grad-hess"]
-    training: TrainingSettings = TrainingSettings()
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     grid_level: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class DistillConfig:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Nested values of a TOML file such as
+    """Nested values of a TOML file.
 
         data = "labels/train"
         validation = "labels/validation"

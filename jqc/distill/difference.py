@@ -4,12 +4,12 @@ One-electron and Coulomb energies are the same for student and teacher: they can
 """
 
 from dataclasses import dataclass
-from typing import get_args
 
 import jax
 
 from jqc.typing import Array, Float
 from jqc.xc.base import Density, Functional, Ingredients, Quadrature
+from jqc.xc.quadrature import ROWS
 
 
 @jax.tree_util.register_dataclass
@@ -23,8 +23,8 @@ class Difference:
     @property
     def ingredients(self) -> Ingredients:
         """What either of them reads."""
-        order: tuple[Ingredients, ...] = get_args(Ingredients)
-        return max(self.student.ingredients, self.teacher.ingredients, key=order.index)
+        both: tuple[Ingredients, Ingredients] = (self.student.ingredients, self.teacher.ingredients)
+        return max(both, key=list(ROWS).index)
 
     @property
     def exchange(self) -> tuple[tuple[float, float], ...]:

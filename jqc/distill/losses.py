@@ -20,6 +20,10 @@ from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 
 
+ENERGY_SCALE = 1e-3
+"""Hartree; an energy that is wrong by this weighs as much as a gradient that costs half of it."""
+
+
 @dataclass(frozen=True)
 class DILoss:
     """Weights of the four terms, and where they act.
@@ -27,7 +31,7 @@ class DILoss:
     Parameters
     ----------
     energy
-        ΔE² per electron, in hartree², at the solution.
+        ΔE² per electron over `ENERGY_SCALE`, in hartree, at the solution.
     density
         ∫(δρ)² per electron of the density that one diagonalisation makes of the solution.
     gradient
@@ -63,7 +67,7 @@ class DILoss:
         densities = len(example.points.occupied) if self.displaced else 1
         chosen, signs = self._directions(example, key)
         found = residuals(Difference(student, teacher), example, densities, chosen, signs)
-        terms = {"energy": found.energies[0] ** 2}
+        terms = {"energy": found.energies[0] ** 2 / ENERGY_SCALE}
         if self.density:
             terms["density"] = density_error(example, found.gradients[0])
         if self.gradient:

@@ -48,7 +48,9 @@ def distil(config: DistillConfig, folder: Path, progress: Progress | None = None
     write_json(folder / CONFIG, config.to_dict())
     teacher = named_functional(str(data.settings["functional"]))
     loss = one_by_one(lambda student, example, key: config.loss(student, teacher, example, key))
-    fitted = fit(loss, student, data.classes, validation.classes, config.training, folder / "training", progress=progress)
+    fitted = fit(
+        loss, student, data.classes, validation.classes, config.training, folder / "training", progress=progress
+    )
     provenance = _provenance(config, data, validation, fitted)
     save(folder / FUNCTIONAL, fitted.parameters, provenance)
     return Distilled(fitted.parameters, fitted, provenance)

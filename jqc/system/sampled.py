@@ -25,9 +25,7 @@ class Sampled:
     groups: tuple[BlockGroup, ...]
 
 
-def sample(
-    molecule: Molecule, basis: str, grid_level: int | None = None, room: Lengths | None = None
-) -> Sampled:
+def sample(molecule: Molecule, basis: str, grid_level: int | None = None, room: Lengths | None = None) -> Sampled:
     """Orbitals and quadrature (a compact one by default) as host arrays, in one group of unscreened blocks.
 
     Lengths are those of `room`, but for the number of blocks.

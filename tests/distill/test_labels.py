@@ -67,7 +67,7 @@ def test_energies_along_a_geodesic_have_these_derivatives(labels, around):
 
 def test_exact_exchange_is_what_the_teacher_has_besides_its_quadrature(labels, around):
     """Gradient of B3LYP = gradient of its semi-local part + 0.2 of the labels of exact exchange."""
-    system, teacher, at, padded, cut = around
+    system, _, at, padded, cut = around
     semilocal = jqc.functional("0.08*slater + 0.72*b88 + 0.19*vwn_rpa + 0.81*lyp")
     assert labels["exchange_energies_0"][0] * 0.2 == pytest.approx(float(labels["energy_exact_exchange"]), abs=SAME)
     for k, x in enumerate(labels["tangents"]):

@@ -8,7 +8,6 @@ import pytest
 import jqc
 from jqc.distill.difference import Difference
 from jqc.distill.example import stack
-from jqc.distill.labels import padded_point
 from jqc.distill.residuals import density_error, residuals
 from jqc.scf import grassmann
 from jqc.system import build_system
