@@ -19,7 +19,6 @@ from jqc.system.sampled import with_orbitals
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 
-
 ENERGY_SCALE = 1e-3
 """Hartree; an energy that is wrong by this weighs as much as a gradient that costs half of it."""
 
