@@ -1,7 +1,7 @@
 """Labels: what a teacher functional says of one molecule, at its solution and at densities around it.
 
-Tangents X are seeded and random, the answer of the orbitals to a random one-electron perturbation without
-self-consistency, X_ai ∝ ξ_ai/(ε_a − ε_i). The teacher's Hessian is taken along each at the solution; where the geodesic
+Tangents X are seeded and random: what orbitals answer to a random one-electron perturbation W without
+self-consistency, X_ai ∝ W_ai/(ε_a − ε_i). The teacher's Hessian is taken along each at the solution; where the geodesic
 of each ends, the energy and its gradient are taken. Energies, gradients and products are given whole, and again for
 exact exchange of each range alone with coefficient one, which a quadrature could not make again.
 """
@@ -130,7 +130,9 @@ def _around(result: SCFResult, settings: LabelSettings, name: str) -> Arrays:
     system = keep_orbitals(result.system)
     at = padded_point(system, result.mo_coeff)
     scale = curvature(at, result.by_spin[1])
-    tangents = draw_tangents(scale, settings.derivatives, np.random.SeedSequence([settings.seed, *name.encode()]))
+    overlap = np.asarray(system.overlap)[: int(system.n_ao), : int(system.n_ao)]
+    seed = np.random.SeedSequence([settings.seed, *name.encode()])
+    tangents = draw_tangents(at, scale, overlap, settings.derivatives, seed)
     found = _derivatives(result.functional, system, at, tangents)
     return _without_padding(scale > 0, tangents, found)
 
@@ -153,20 +155,31 @@ def curvature(at: Point, mo_energy: Float[np.ndarray, "spin mo"]) -> Float[np.nd
 
 
 def draw_tangents(
-    scale: Float[np.ndarray, "spin virt occ"], count: int, seed: np.random.SeedSequence
+    at: Point,
+    scale: Float[np.ndarray, "spin virt occ"],
+    overlap: Float[np.ndarray, "ao ao"],
+    count: int,
+    seed: np.random.SeedSequence,
 ) -> Float[Array, "tangent spin virt occ"]:
-    """Random answers of the orbitals, as long as their densities are to lie `SMALLEST_RISE` to `LARGEST_RISE` above.
+    """Answers of the orbitals to random perturbations W, as long as densities are to lie some energy above.
 
-    To second order and without the kernel a density at X lies ½ Σ 2n(ε_a − ε_i) X_ai² above the solution.
+    X = C_vᵀ W C_o / 2n(ε_a − ε_i), W = S^½ G S^½ with a random symmetric G: elements of C_vᵀ W C_o are independent
+    normal numbers, whichever signs the orbitals have and however degenerate ones are mixed. To second order and without
+    the kernel the density at X lies ½ Σ 2n(ε_a − ε_i) X_ai² higher: from `SMALLEST_RISE` to `LARGEST_RISE`.
     """
     random = np.random.default_rng(seed)
-    exists = scale > 0
+    values, vectors = np.linalg.eigh(overlap)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    n = len(overlap)
+    occupied, virtual = (np.asarray(frame)[:, :n] for frame in (at.occupied, at.virtual))
+    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     tangents = np.zeros((count, *scale.shape))
     for k in range(count):
-        # Numbers are drawn for real orbitals alone, so that a label does not depend on its padding.
-        rotations = random.normal(size=int(exists.sum())) / scale[exists]
+        draws = random.normal(size=(len(scale), n, n))
+        perturbations = root @ (draws + draws.swapaxes(1, 2)) @ root
+        answer = inverse * (virtual.swapaxes(1, 2) @ perturbations @ occupied)
         rise = np.exp(random.uniform(np.log(SMALLEST_RISE), np.log(LARGEST_RISE)))
-        tangents[k, exists] = rotations * np.sqrt(2 * rise / np.sum(scale[exists] * rotations**2))
+        tangents[k] = answer * np.sqrt(2 * rise / np.sum(scale * answer**2))
     return jnp.asarray(tangents)
 
 
