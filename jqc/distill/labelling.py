@@ -8,7 +8,7 @@ import numpy as np
 
 from jqc.data.store import open_store
 from jqc.distill.labels import LabelSettings, label
-from jqc.errors import InputError
+from jqc.errors import BasisError, InputError
 from jqc.system import Molecule
 from jqc.system.lengths import Lengths, classes, lengths_needed, shared_lengths
 from jqc.system.molecule import read_frames
@@ -30,7 +30,7 @@ class LabelTask:
     frame: Frame
     folder: Path
     settings: LabelSettings
-    room: Lengths
+    room: Lengths | None = None
 
     @property
     def name(self) -> str:
@@ -58,18 +58,34 @@ def frames_in(files: Sequence[Path]) -> list[Frame]:
 
 
 def plan(frames: Sequence[Frame], folder: Path, settings: LabelSettings) -> list[LabelTask]:
-    """Tasks in order of size; the array lengths of a class depend on all frames, not on which are done."""
-    by_formula = {tuple(sorted(np.asarray(frame.molecule.numbers).tolist())): frame.molecule for frame in frames}
-    needed = {key: lengths_needed(each, settings.basis, settings.aux_basis) for key, each in by_formula.items()}
-    sizes = [needed[tuple(sorted(np.asarray(frame.molecule.numbers).tolist()))].orbitals for frame in frames]
+    """Tasks in order of size; the array lengths of a class depend on all frames, not on which are done.
+
+    A frame that the basis has no functions for comes last, without a class, and fails on its own.
+    """
+    sizes = _orbitals(frames, settings)
+    fit = [frame for frame, size in zip(frames, sizes, strict=True) if size]
     tasks = []
-    for members in classes(sizes):
-        inside = [frames[index] for index in members]
-        room = shared_lengths(
-            [frame.molecule for frame in inside], settings.basis, settings.aux_basis, settings.grid_level
-        )
+    for members in classes([size for size in sizes if size]):
+        inside = [fit[index] for index in members]
+        molecules = [frame.molecule for frame in inside]
+        room = shared_lengths(molecules, settings.basis, settings.aux_basis, settings.grid_level)
         tasks += [LabelTask(frame, folder, settings, room) for frame in inside]
-    return tasks
+    return tasks + [LabelTask(frame, folder, settings) for frame, size in zip(frames, sizes, strict=True) if not size]
+
+
+def _orbitals(frames: Sequence[Frame], settings: LabelSettings) -> list[int]:
+    """Padded orbitals of every frame, zero where the basis lacks an element; found once for each formula."""
+    found: dict[tuple[int, ...], int] = {}
+    formulas = [tuple(sorted(np.asarray(frame.molecule.numbers).tolist())) for frame in frames]
+    for formula, frame in zip(formulas, frames, strict=True):
+        if formula not in found:
+            try:
+                found[formula] = lengths_needed(frame.molecule, settings.basis, settings.aux_basis).orbitals
+            except BasisError:
+                found[formula] = 0
+    if not any(found.values()):
+        lengths_needed(frames[0].molecule, settings.basis, settings.aux_basis)
+    return [found[formula] for formula in formulas]
 
 
 def run_task(task: LabelTask) -> None:

@@ -1,0 +1,112 @@
+"""`jqc label`, `jqc distill` and the functional they make, end to end on a few diatomics; and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import jqc
+from jqc.cli.main import run
+from jqc.xc.neural.files import read_provenance
+
+QUICK = ("--basis", "sto-3g", "--grid-level", "0", "--derivatives", "1")
+
+PAIRS = (("H", "H", 0.74), ("H", "H", 0.90), ("Li", "H", 1.60))
+
+CONFIG = """
+data = "{data}"
+model = "nn-mgga"
+grid_level = 0
+
+[options]
+width = 4
+depth = 1
+
+[loss]
+name = "{loss}"
+
+[training]
+steps = 3
+batch_size = 2
+validate_every = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("labels")
+    path = folder / "pairs.xyz"
+    path.write_text("".join(f"2\n\n{a} 0 0 0\n{b} 0 0 {r}\n" for a, b, r in PAIRS))
+    assert run(["label", str(path), "--out", str(folder / "store"), *QUICK]) == 0
+    return folder / "store"
+
+
+@pytest.fixture
+def config(labels, tmp_path) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG.format(data=labels, loss="e-rho"))
+    return path
+
+
+def refused(capsys, *arguments: object) -> str:
+    assert run(["distill", *map(str, arguments)]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    return error
+
+
+def test_from_labels_to_a_functional(config, labels, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run(["distill", str(config), "--out", str(out)]) == 0
+    assert "stopped: steps" in capsys.readouterr().out
+    assert (out / "learning_curves.png").stat().st_size > 10_000
+    assert json.loads((out / "config.json").read_text())["model"] == "nn-mgga"
+    provenance = read_provenance(out / "functional.npz")
+    assert sorted(provenance["examples"].values()) == [1, 2]  # hydrogen twice, and the hydride
+    assert provenance["labels"]["functional"] == "b3lyp"
+    hydrogen = jqc.Molecule.from_arrays(["H", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.4]])
+    result = jqc.scf(jqc.build_system(hydrogen, "sto-3g", grid_level=0), jqc.functional(str(out)))
+    assert result.converged
+    # A finished run is only read again; another one is refused.
+    before = (out / "functional.npz").read_bytes()
+    assert run(["distill", str(config), "--out", str(out)]) == 0
+    assert jqc.functional(str(out)).parameters is not None
+    assert len((out / "functional.npz").read_bytes()) == pytest.approx(len(before), abs=200)
+    assert "steps" in refused(capsys, config, "--out", out, "--steps", 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("grid_level", "grid_levels"), "did you mean grid_level?"),
+        (("steps = 3", "step = 3"), "'step' is no training setting"),
+        (("width = 4", "widht = 4"), "widht"),
+        (('model = "nn-mgga"', 'model = "nn-mgge"'), "nn-mgge"),
+        (("name =", "nema ="), "nema"),
+        (("steps = 3", "steps = three"), "no TOML file"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(config, tmp_path, capsys, change, words):
+    config.write_text(config.read_text().replace(*change))
+    assert words in refused(capsys, config, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_cannot_be_learned_from_are_refused(labels, config, tmp_path, capsys):
+    out = ("--out", tmp_path / "run")
+    assert "data is missing" in refused(capsys, *out)
+    assert "no store.json" in refused(capsys, "--data", tmp_path, *out)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in labels.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    record = copy / "pairs-00001.h5"
+    record.write_bytes(record.read_bytes()[:-1000])
+    error = refused(capsys, "--data", copy, *out)
+    assert "pairs-00001.h5" in error
+    assert "delete it" in error
+    other = tmp_path / "other"
+    assert run(["label", str(labels.parent / "pairs.xyz"), "--out", str(other), *QUICK, "--xc", "pbe0"]) == 0
+    capsys.readouterr()
+    assert "functional = pbe0" in refused(capsys, "--data", labels, "--validation", other, *out)
+    assert not (tmp_path / "run").exists()
