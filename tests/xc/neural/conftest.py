@@ -1,0 +1,25 @@
+"""Learned functionals that are neither trained nor zero: every parameter carries seeded noise."""
+
+from collections.abc import Callable
+from functools import cache
+
+import jax
+import pytest
+
+from jqc.xc.neural.architectures import create
+from jqc.xc.neural.learned import Learned
+
+
+def with_noise(functional: Learned, scale: float, seed: int = 0) -> Learned:
+    leaves, structure = jax.tree.flatten(functional)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    noisy = [
+        leaf + scale * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(structure, noisy)
+
+
+@pytest.fixture(scope="session")
+def randomised() -> Callable[..., Learned]:
+    """A functional by architecture and size of its noise: `randomised("xcdiff", 0.1)`."""
+    return cache(lambda name, scale=0.1, **options: with_noise(create(name, jax.random.key(1), **options), scale))
