@@ -10,7 +10,7 @@ from jqc.xc.neural.architectures import create
 from jqc.xc.neural.learned import Learned
 
 
-def with_noise(functional: Learned, scale: float, seed: int = 0) -> Learned:
+def with_noise(functional: Learned, scale: float, seed: int) -> Learned:
     leaves, structure = jax.tree.flatten(functional)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
     noisy = [
@@ -19,7 +19,12 @@ def with_noise(functional: Learned, scale: float, seed: int = 0) -> Learned:
     return jax.tree.unflatten(structure, noisy)
 
 
+@cache
+def _randomised(name: str, scale: float = 0.1, seed: int = 0, **options) -> Learned:
+    return with_noise(create(name, jax.random.key(1), **options), scale, seed)
+
+
 @pytest.fixture(scope="session")
 def randomised() -> Callable[..., Learned]:
-    """A functional by architecture and size of its noise: `randomised("xcdiff", 0.1)`."""
-    return cache(lambda name, scale=0.1, **options: with_noise(create(name, jax.random.key(1), **options), scale))
+    """A functional by architecture, size of its noise and seed: `randomised("xcdiff", 0.1)`."""
+    return _randomised
