@@ -91,6 +91,15 @@ def test_the_reader_of_imports(path, source, names):
     assert forbidden(source, Path(path)) == names
 
 
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_one_folder_imports_e3x(path):
+    """Its global settings and dtypes are dealt with there."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert "equivariant" in path.parts or not any(module.split(".")[0] == "e3x" for module in modules)
+
+
 def run(script: str) -> None:
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 

@@ -12,15 +12,11 @@ class Linear(nn.Module):
     """One matrix per degree, a bias for scalars only."""
 
     features: int
-    use_bias: bool = True
-    zero: bool = False
-    """Start at zero."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "... 1 component old"]) -> Float[Array, "... 1 component new"]:
         """The mapped features."""
-        kernel = initializers.zeros if self.zero else initializers.lecun_normal()
-        return e3x.nn.Dense(self.features, self.use_bias, kernel_init=kernel)(x)
+        return e3x.nn.Dense(self.features, kernel_init=initializers.lecun_normal())(x)
 
 
 class Interaction(nn.Module):

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -47,7 +48,13 @@ def create(name: str, key: Array, **options: Any) -> Learned:
     (8, True)
     """
     model = module(name, options)
-    return Learned(jax.jit(lambda key: model.init(key, *_nothing()))(key), model)
+    return Learned(_initial(model, key), model)
+
+
+@partial(jax.jit, static_argnums=0)
+def _initial(model: nn.Module, key: Array) -> Any:
+    """Parameters of a module, without the energy that their shapes follow from."""
+    return model.lazy_init(key, *_nothing())
 
 
 def module(name: str, options: dict[str, Any]) -> nn.Module:

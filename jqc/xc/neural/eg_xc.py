@@ -18,12 +18,15 @@ from jqc.xc.neural.xcdiff import XCDiff
 PIECE = 4096
 """Points at a time: 4096 × 21 atoms × 32 basis functions are 22 MB in double precision."""
 
+READ_OUT = 0.01
+"""Hartree per electron that the read-out gives for an answer of one, the size of what semi-local functionals miss."""
+
 DEGREE = 1
 """Scalars and vectors."""
 
 
 class EGXC(nn.Module):
-    """E_xc = ∫ γ(r) e_sl(r) dr + Σ_a q_a G(x_a), with γ between 0 and 2 and G read from a graph of the nuclei.
+    """E_xc = ∫ γ(r) e_sl(r) dr + Σ_a q_a G(x_a)/100, with γ between 0 and 2 and G read from a graph of the nuclei.
 
     The density around each nucleus is expanded, h_a = Σ_g w_g ρ_g R_k(r_ga) Y_lm(r_ga) with l ≤ 1; nuclei exchange
     messages within the cutoff; their features x_a become a field on the grid, z(r) = Σ_a c_a(x_a)·R_k Y_lm, of which a
@@ -77,7 +80,7 @@ class EGXC(nn.Module):
         )(self.features, self.cutoff)
         energy, _ = decoder(jnp.zeros((), dtype), (field, centres), pieces)
         nearby = jnp.mean(around[:, 0, 0], axis=-1)
-        return energy + jnp.sum(nearby * Mlp(self.features, 1, jax.nn.silu)(x[:, 0, 0]))
+        return energy + READ_OUT * jnp.sum(nearby * Mlp(self.features, 1, jax.nn.silu)(x[:, 0, 0]))
 
     def _exchange_messages(
         self, around: Float[Array, "atom 1 component radial"], quadrature: Quadrature

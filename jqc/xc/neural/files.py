@@ -5,7 +5,6 @@ import io
 import json
 import os
 import secrets
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -123,18 +122,22 @@ def _hash(arrays: dict[str, np.ndarray]) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and arrays of a file, whole and as they were written."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop(HEADER)))
-        version = header["format"]
+        content = path.read_bytes()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise FunctionalError(f"{path} cannot be read ({reason}); give a file of a learned functional.") from None
-    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, AttributeError):
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(str(arrays.pop(HEADER)))
+        version = header["format"]
+    except Exception:  # damaged archives end in errors of many kinds
         raise FunctionalError(f"{path} holds no learned functional or is damaged; save or copy it again.") from None
     if version != FORMAT:
         raise FunctionalError(f"{path} has format {version}, but {FORMAT} is read; use the jqc that wrote it.")
-    if header.get("sha256") != _hash(arrays):
+    if missing := {"architecture", "options", "provenance", "sha256"} - header.keys():
+        raise FunctionalError(f"{path} lacks its {', '.join(sorted(missing))}; save the functional again.")
+    if header["sha256"] != _hash(arrays):
         raise FunctionalError(f"{path} does not hold what was saved (its hash differs); save or copy it again.")
     return header, arrays
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from jqc.typing import Array, Float
 from jqc.xc.base import Density, Quadrature, integrate
-from jqc.xc.features import SLATER, Spins, phi, rho_four_thirds, spin_scaled, spins
+from jqc.xc.features import SLATER, phi, rho_four_thirds, spin_scaled, spins
 from jqc.xc.lda import PW92, PW92_F_CURVATURE, pw92_per_particle
 from jqc.xc.neural.features import (
     below,
@@ -62,26 +62,32 @@ class XCDiff(nn.Module):
 
     def energy_density(self, density: Density) -> Float[Array, "*grid"]:
         """Exchange-correlation energy per volume in hartree/bohr³."""
+        return self.exchange_density(density) + self.correlation_density(density)
+
+    def exchange_density(self, density: Density) -> Float[Array, "*grid"]:
+        """Exchange energy per volume, spin scaled."""
+
+        def unpolarised(rho: Array, sigma: Array, tau: Array) -> Array:
+            slope = slope_feature(slope_squared(rho, sigma))
+            kinetic = indicator_feature(indicator(rho, sigma, tau))
+            net = self.exchange_net(jnp.stack([slope, kinetic], axis=-1))
+            return SLATER * rho_four_thirds(rho) * below(EXCHANGE_BOUND, _gate(slope, kinetic) * net)
+
+        return spin_scaled(unpolarised, density)
+
+    def correlation_density(self, density: Density) -> Float[Array, "*grid"]:
+        """Correlation energy per volume."""
         spin = spins(density)
-        epsilon = pw92_per_particle(spin, PW92, PW92_F_CURVATURE) * self._correlation(spin, density)
-        return spin_scaled(self._exchange, density) + jnp.where(spin.here, spin.rho * epsilon, 0.0)
-
-    def _exchange(
-        self, rho: Float[Array, "*grid"], sigma: Float[Array, "*grid"], tau: Float[Array, "*grid"]
-    ) -> Float[Array, "*grid"]:
-        slope = slope_feature(slope_squared(rho, sigma))
-        kinetic = indicator_feature(indicator(rho, sigma, tau))
-        net = self.exchange_net(jnp.stack([slope, kinetic], axis=-1))
-        return SLATER * rho_four_thirds(rho) * below(EXCHANGE_BOUND, _gate(slope, kinetic) * net)
-
-    def _correlation(self, spin: Spins, density: Density) -> Float[Array, "*grid"]:
         tau = jnp.where(spin.here, density.tau[0] + density.tau[1], 1.0)
         slope = slope_feature(slope_squared(spin.rho, spin.sigma))
         # τ − τ_W is measured by τ_unif(ζ): the uniform gas has α = 1 at every polarisation.
         kinetic = indicator_feature(indicator(spin.rho, spin.sigma, tau) / kinetic_spin_factor(spin))
         inputs = [log_density(spin.rho), jnp.log(phi(spin)), slope, kinetic]
         net = self.correlation_net(jnp.stack(inputs, axis=-1))
-        return below(CORRELATION_BOUND, _gate(slope, kinetic) * net)
+        epsilon = pw92_per_particle(spin, PW92, PW92_F_CURVATURE) * below(
+            CORRELATION_BOUND, _gate(slope, kinetic) * net
+        )
+        return jnp.where(spin.here, spin.rho * epsilon, 0.0)
 
 
 def _gate(slope: Float[Array, "*grid"], kinetic: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
