@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from jqc.cli.calculation import set_up_jax
 from jqc.errors import InputError
+from jqc.files import write_atomically
 
 if TYPE_CHECKING:
     from jqc.distill.config import DistillConfig
@@ -48,7 +49,7 @@ class DistillCommand:
         """
         set_up_jax()
         from jqc.distill.run import distil
-        from jqc.report import learning_curves
+        from jqc.report import learning_curves, rendered
         from jqc.training import live_table, read_records
 
         config = self._config()
@@ -56,7 +57,7 @@ class DistillCommand:
             done = distil(config, self.out, progress)
         records = read_records(self.out / "training" / "metrics.jsonl")
         figure = learning_curves(records, f"{config.model}, {self.out.name}")
-        figure.savefig(self.out / PLOT, dpi=150)
+        write_atomically(self.out / PLOT, rendered(figure, "png"))
         print(f"stopped: {done.fitted.stopped}; functional in {self.out / 'functional.npz'}")
         return 0
 

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from jqc.errors import TrainingError
+from jqc.files import write_atomically
 from jqc.training import checkpoint
-from jqc.training.records import Record, records_until, settle, write_atomically
+from jqc.training.records import Record, records_until, settle
 from jqc.training.run import Run
 from jqc.training.settings import TrainingSettings
 
@@ -38,7 +39,7 @@ def claim(folder: Path, described: dict[str, Any]) -> None:
     try:
         if not path.exists():
             (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps(described, indent=2) + "\n")
+            write_atomically(path, (json.dumps(described, indent=2) + "\n").encode())
         held = json.loads(path.read_text(encoding="utf-8"))
         theirs, ours = _flat(held), _flat(described)
     except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jqc.errors import TrainingError
+from jqc.files import write_atomically
 
 Record = dict[str, Any]
 """A line of metrics.jsonl."""
@@ -74,12 +75,5 @@ def read_records(path: Path) -> list[Record]:
 def records_until(path: Path, step: int) -> list[Record]:
     """Records up to a step; later ones, and an unfinished line, are dropped from the file."""
     kept = [record for record in read_records(path) if record["step"] <= step] if path.exists() else []
-    write_atomically(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in kept))
+    write_atomically(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in kept).encode())
     return kept
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file under a temporary name in its folder, then rename it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

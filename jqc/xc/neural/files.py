@@ -3,9 +3,6 @@
 import hashlib
 import io
 import json
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import jax
 import numpy as np
 
 from jqc.errors import FunctionalError
+from jqc.files import write_atomically
 from jqc.xc.neural.architectures import ARCHITECTURES, create, module, options_of
 from jqc.xc.neural.learned import Learned
 
@@ -37,9 +35,13 @@ def save(path: str | Path, functional: Learned, provenance: dict[str, Any]) -> N
     Raises
     ------
     FunctionalError
-        A functional of another architecture, a provenance that JSON cannot hold, or a path that cannot be written.
+        A functional of another architecture, a provenance that JSON cannot hold, or a path that does not end in .npz.
+    InputError
+        The file cannot be written.
     """
     path = Path(path)
+    if path.suffix != ".npz":
+        raise FunctionalError(f"{path} does not end in .npz, by which functionals are found; rename it.")
     names = [name for name, kind in ARCHITECTURES.items() if type(functional.model) is kind]
     if not names:
         raise FunctionalError(
@@ -59,7 +61,7 @@ def save(path: str | Path, functional: Learned, provenance: dict[str, Any]) -> N
         raise FunctionalError(f"the provenance cannot be written as JSON ({error}); give text and numbers.") from None
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **{HEADER: np.array(text)}, **arrays)
-    _write(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def load(path: str | Path) -> Learned:
@@ -144,20 +146,3 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _words(shape: tuple[int, ...] | None) -> str:
     return "no array" if shape is None else f"shape {tuple(shape)}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, then rename."""
-    if path.suffix != ".npz":
-        raise FunctionalError(f"{path} does not end in .npz, by which functionals are found; rename it.")
-    temporary = path.parent / f".jqc-{secrets.token_hex(6)}.tmp"
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if not isinstance(error, OSError):
-            raise
-        reason = (error.strerror or type(error).__name__).lower()
-        raise FunctionalError(f"{path} cannot be written ({reason}); free it or give another path.") from None

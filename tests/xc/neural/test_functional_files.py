@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jqc.errors import FunctionalError
+from jqc.errors import InputError
 from jqc.xc import functional
 from jqc.xc import registry as registry_module
 from jqc.xc.neural import stored as stored_module
@@ -42,7 +42,7 @@ def rewrite(path, change) -> None:
 
 
 def refused(action, *says: object) -> None:
-    with pytest.raises(FunctionalError) as caught:
+    with pytest.raises(InputError) as caught:
         action()
     message = str(caught.value)
     assert message.endswith(".")
