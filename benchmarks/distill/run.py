@@ -1,0 +1,126 @@
+"""The distillation study: architectures × losses × seeds, each trained with the same budget and evaluated alike.
+
+python benchmarks/distill/molecules.py --out STUDY/molecules
+for part in train validation test; do
+    jqc label STUDY/molecules/$part.xyz --out STUDY/labels/$part --grid-level 1 --workers 2
+done
+python benchmarks/distill/run.py --study STUDY --workers 2
+python benchmarks/distill/table.py STUDY docs/results
+
+Every run is a folder STUDY/runs/ARCHITECTURE-LOSS-SEED that `jqc distill` makes and `jqc evaluate` measures. Whatever
+is done is left alone, whatever was stopped goes on: the study may be cut anywhere and started again.
+"""
+
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ARCHITECTURES = ("xcdiff", "nn-mgga", "skala-mgga", "eg-xc")
+LOSSES = ("e-rho", "e-rho-grad", "e-rho-grad-hess")
+SEEDS = {"xcdiff": (0, 1, 2)}
+"""Of architectures with more than one."""
+
+STEPS = 4000
+"""Of every run; with four examples a step, 14 epochs of the training molecules."""
+
+CONFIG = """\
+data = "{study}/labels/train"
+validation = "{study}/labels/validation"
+model = "{architecture}"
+
+[loss]
+name = "{loss}"
+
+[training]
+steps = {steps}
+batch_size = 4
+learning_rate = 3e-3
+warmup = {warmup}
+decay = 0.01
+ema = 0.99
+clip = 0.1
+log_every = 20
+validate_every = {validate_every}
+checkpoint_every = 100
+seed = {seed}
+"""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One run of the study."""
+
+    architecture: str
+    loss: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        return f"{self.architecture}-{self.loss}-{self.seed}"
+
+
+def pieces(only: str) -> Iterator[Piece]:
+    """All runs whose name contains `only`, first seeds first."""
+    for seed in sorted({0, *itertools.chain(*SEEDS.values())}):
+        for architecture, loss in itertools.product(ARCHITECTURES, LOSSES):
+            piece = Piece(architecture, loss, seed)
+            if seed in SEEDS.get(architecture, (0,)) and only in piece.name:
+                yield piece
+
+
+def jqc(*arguments: str | Path, threads: int, log: Path) -> int:
+    """A command of jqc's with its own share of the cores; its output is added to a file."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NPROC": str(threads)}
+    command = [sys.executable, "-m", "jqc.cli.main", *map(str, arguments)]
+    with log.open("a") as output:
+        return subprocess.run(command, env=environment, stdout=output, stderr=output).returncode
+
+
+def train_and_evaluate(piece: Piece, study: Path, steps: int, limit: int | None, threads: int) -> str:
+    """Both commands of one run; says how they ended."""
+    folder = study / "runs" / piece.name
+    folder.mkdir(parents=True, exist_ok=True)
+    config, log = folder / "run.toml", folder / "log.txt"
+    warmup, validate_every = max(1, steps // 50), max(1, steps // 20)
+    config.write_text(
+        CONFIG.format(study=study, **vars(piece), steps=steps, warmup=warmup, validate_every=validate_every)
+    )
+    if not (folder / "functional.npz").exists():
+        code = jqc("distill", config, "--out", folder, threads=threads, log=log)
+        if code:
+            return f"{piece.name}: training ended with code {code}, see {log}"
+    chosen = () if limit is None else ("--limit", str(limit))
+    test = study / "labels" / "test"
+    code = jqc("evaluate", folder, "--data", test, *chosen, threads=threads, log=log)
+    return f"{piece.name}: evaluated" if code in (0, 3) else f"{piece.name}: evaluation ended with code {code}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", type=Path, required=True, help="folder that holds labels/ and gets runs/")
+    parser.add_argument("--only", default="", help="runs whose name contains this")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--limit", type=int, help="test molecules at most")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
+    parser.add_argument("--quick", action="store_true", help="a few steps and molecules, to see that all of it works")
+    options = parser.parse_args()
+    steps, limit = (8, 3) if options.quick else (options.steps, options.limit)
+    threads = max(1, (os.cpu_count() or 1) // options.workers)
+    with ThreadPoolExecutor(options.workers) as pool:
+        jobs = [
+            pool.submit(train_and_evaluate, piece, options.study.resolve(), steps, limit, threads)
+            for piece in pieces(options.only)
+        ]
+        for job in jobs:
+            print(job.result(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
