@@ -1,6 +1,6 @@
 """A store of labels: one task for every frame, in classes of molecules that share compiled programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,17 +59,25 @@ def frames_in(files: Sequence[Path]) -> list[Frame]:
 
 def plan(frames: Sequence[Frame], folder: Path, settings: LabelSettings) -> list[LabelTask]:
     """Tasks in order of size; the array lengths of a class depend on all frames, not on which are done."""
-    by_formula = {tuple(sorted(np.asarray(frame.molecule.numbers).tolist())): frame.molecule for frame in frames}
+    by_name = {frame.name: frame for frame in frames}
+    rooms = shared_rooms({name: frame.molecule for name, frame in by_name.items()}, settings)
+    return [LabelTask(by_name[name], folder, settings, room) for name, room in rooms.items()]
+
+
+def shared_rooms(molecules: Mapping[str, Molecule], settings: LabelSettings) -> dict[str, Lengths]:
+    """Array lengths of every molecule, in order of size; molecules of like size share them, and compiled programs."""
+    formula = {name: tuple(sorted(np.asarray(each.numbers).tolist())) for name, each in molecules.items()}
+    by_formula = {formula[name]: each for name, each in molecules.items()}
     needed = {key: lengths_needed(each, settings.basis, settings.aux_basis) for key, each in by_formula.items()}
-    sizes = [needed[tuple(sorted(np.asarray(frame.molecule.numbers).tolist()))].orbitals for frame in frames]
-    tasks = []
-    for members in classes(sizes):
-        inside = [frames[index] for index in members]
+    names = list(molecules)
+    rooms = {}
+    for members in classes([needed[formula[name]].orbitals for name in names]):
+        inside = [names[index] for index in members]
         room = shared_lengths(
-            [frame.molecule for frame in inside], settings.basis, settings.aux_basis, settings.grid_level
+            [molecules[name] for name in inside], settings.basis, settings.aux_basis, settings.grid_level
         )
-        tasks += [LabelTask(frame, folder, settings, room) for frame in inside]
-    return tasks
+        rooms |= dict.fromkeys(inside, room)
+    return rooms
 
 
 def run_task(task: LabelTask) -> None:
