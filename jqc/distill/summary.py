@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jqc.distill.relative import Row, relative_energies
+from jqc.units import KILOCALORIE
 
 MEASURES = (
     "energy_error_hartree",
@@ -51,13 +52,12 @@ def summarised(rows: Sequence[Row]) -> dict[str, Any]:
     A saving 1 − Σ n_own/Σ n_start is over molecules that have both counts; iterations are those of converged SCFs.
     """
     converged = [row for row in rows if row["scf"] == "converged"]
-    relative = relative_energies(rows)
     return {
         "molecules": len(rows),
         "scf_converged": len(converged),
         "iterations": statistics(row["iterations"] for row in converged),
         **{name: statistics(row[name] for row in rows) for name in MEASURES},
-        **{f"{kind}_error_hartree": statistics(each["error_hartree"] for each in relative[kind]) for kind in relative},
+        **_relative_statistics(rows),
         "saving_minao": _saving(rows, "fock_builds_minao"),
         "saving_pbe": _saving(rows, "fock_builds_pbe"),
         "statuses": {
@@ -65,6 +65,18 @@ def summarised(rows: Sequence[Row]) -> dict[str, Any]:
             for name in ("scf", "singlets", "triplets", "reference_singlets", "reference_triplets")
         },
     }
+
+
+def _relative_statistics(rows: Sequence[Row]) -> dict[str, Any]:
+    """Statistics of relative energies in both units that they are told in."""
+    found = {}
+    for kind, pairs in relative_energies(rows).items():
+        errors = [each["error_hartree"] for each in pairs]
+        found[f"{kind}_error_hartree"] = statistics(errors)
+        found[f"{kind}_error_kcal_per_mol"] = statistics(
+            None if error is None else error * KILOCALORIE for error in errors
+        )
+    return found
 
 
 def _saving(rows: Sequence[Row], start: str) -> float | None:
