@@ -58,6 +58,7 @@ def row(name: str, labelled: Labelled, found: Record | None, teacher: Record | N
         "fock_builds_minao": _converged_iterations(teacher),
         "fock_builds_pbe": _number(pbe, "fock_builds"),
         "scf": _status(found, "scf"),
+        "teacher": _status(found, "teacher"),
     }
     distance = made["density_distance_au"]
     made["density_distance_per_electron_au"] = None if distance is None else distance / molecule.n_electrons

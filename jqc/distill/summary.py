@@ -62,7 +62,7 @@ def summarised(rows: Sequence[Row]) -> dict[str, Any]:
         "saving_pbe": _saving(rows, "fock_builds_pbe"),
         "statuses": {
             name: dict(sorted(Counter(row[name] for row in rows).items()))
-            for name in ("scf", "singlets", "triplets", "reference_singlets", "reference_triplets")
+            for name in ("scf", "teacher", "singlets", "triplets", "reference_singlets", "reference_triplets")
         },
     }
 

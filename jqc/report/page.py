@@ -138,7 +138,7 @@ def _left_out(content: Content) -> str:
     rows = []
     for name, made in content["functionals"].items():
         for row in made["molecules"]:
-            words = {key: row[key] for key in ("scf", "singlets", "triplets")}
+            words = {key: row[key] for key in ("scf", "teacher", "singlets", "triplets")}
             bad = [f"{key} {status}" for key, status in words.items() if status not in ("converged", "skipped")]
             reason = made["failures"].get(row["record"])
             if bad:
