@@ -81,9 +81,19 @@ H -0.250  0.890 -0.250
 """A minimum, geometries beside it, and an isomer: all of one size class."""
 
 
+TEACHER = "0.2*hf + 0.8*slater + vwn5"
+"""A hybrid whose derivatives are compiled in half the time of B3LYP's."""
+
+
+@pytest.fixture(scope="session")
+def teacher() -> str:
+    """The functional of the labels in `evaluated`."""
+    return TEACHER
+
+
 @pytest.fixture(scope="session")
 def evaluated(tmp_path_factory) -> Path:
-    """A folder with `labels` of four molecules in a small basis, and what B3LYP and PBE make of them beside it."""
+    """A folder with `labels` of four molecules in a small basis, and what their teacher and PBE make of them beside."""
     from jqc.data import open_store
     from jqc.distill.evaluate import evaluate
     from jqc.distill.labelling import frames_in, plan, run_task
@@ -91,7 +101,7 @@ def evaluated(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("evaluated")
     (folder / "h2o2.xyz").write_text(HYDROGEN_PEROXIDES)
-    settings = LabelSettings(basis="sto-3g", grid_level=0, derivatives=0)
+    settings = LabelSettings(TEACHER, "sto-3g", grid_level=0, derivatives=0)
     open_store(folder / "labels", settings.as_dict())
     for task in plan(frames_in([folder / "h2o2.xyz"]), folder / "labels", settings):
         run_task(task)

@@ -11,6 +11,9 @@ from jqc.data import open_store
 from jqc.xc.neural.architectures import create
 from jqc.xc.neural.files import save
 
+KEPT_AS = "0.2_hf_+_0.8_slater_+_vwn5"
+"""Files of the labels' teacher."""
+
 
 @pytest.fixture
 def folder(evaluated, tmp_path, monkeypatch):
@@ -19,11 +22,11 @@ def folder(evaluated, tmp_path, monkeypatch):
     return tmp_path / "copied"
 
 
-def test_tables_numbers_and_a_page(folder, capsys):
-    assert run(["evaluate", "pbe", "--data", "labels", "--against", "b3lyp"]) == 0
+def test_tables_numbers_and_a_page(folder, teacher, capsys):
+    assert run(["evaluate", "pbe", "--data", "labels", "--against", teacher]) == 0
     numbers = json.loads((folder / "labels.evaluations" / "pbe.json").read_text())
     assert numbers["functional"] == "pbe"
-    assert list(numbers["functionals"]) == ["pbe", "b3lyp"]
+    assert list(numbers["functionals"]) == ["pbe", teacher]
     assert numbers["data"]["evaluated"] == 4
     summary = numbers["functionals"]["pbe"]["summary"]
     printed = capsys.readouterr().out
@@ -49,18 +52,18 @@ def test_a_part_of_the_molecules(folder):
     assert numbers["data"]["labels"] == 4
 
 
-def test_a_failure_is_told(folder, capsys):
+def test_a_failure_is_told(folder, teacher, capsys):
     results = folder / "labels.evaluations" / "pbe"
     (results / "h2o2-00002.h5").unlink()
     open_store(results).fail("h2o2-00002", "MemoryError: <no> room")
-    assert run(["evaluate", "b3lyp", "--data", "labels", "--against", "pbe"]) == 3
+    assert run(["evaluate", teacher, "--data", "labels", "--against", "pbe"]) == 3
     assert "pbe has no converged density of h2o2-00002" in capsys.readouterr().err
-    page = (folder / "labels.evaluations" / "b3lyp.html").read_text()
+    page = (folder / "labels.evaluations" / f"{KEPT_AS}.html").read_text()
     assert "MemoryError: &lt;no&gt; room" in page
-    made = json.loads((folder / "labels.evaluations" / "b3lyp.json").read_text())["functionals"]
+    made = json.loads((folder / "labels.evaluations" / f"{KEPT_AS}.json").read_text())["functionals"]
     assert made["pbe"]["summary"]["scf_converged"] == 3
     assert made["pbe"]["failures"] == {"h2o2-00002": "MemoryError: <no> room"}
-    assert made["b3lyp"]["summary"]["fock_builds_pbe"]["count"] == 3
+    assert made[teacher]["summary"]["fock_builds_pbe"]["count"] == 3
 
 
 @pytest.mark.parametrize(
