@@ -104,8 +104,8 @@ class Task:
 
 def run_task(task: Task) -> None:
     """Measure one molecule into its store."""
-    known = labelled(open_store(task.data), task.name)
-    label = open_store(task.data).read(task.name).arrays
+    labels = open_store(task.data)
+    known, label = labelled(labels, task.name), labels.read(task.name).arrays
     teacher = named_functional(task.settings.functional)
     arrays, statuses = measure(task.functional, teacher, label, known.molecule, task.settings, task.states, task.room)
     open_store(task.folder).write(task.name, arrays, statuses | {"label_sha256": known.sha256})
