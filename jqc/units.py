@@ -15,6 +15,12 @@ DEBYE = 2.541746473
 MICROHARTREE = 1e6
 """Microhartree per hartree."""
 
+MILLIHARTREE = 1e3
+"""Millihartree per hartree."""
+
+KILOCALORIE = 627.509474063
+"""kcal/mol per hartree, the thermochemical calorie of 4.184 J."""
+
 AMU = 1 / 1822.888486283
 """Unified atomic mass units per electron mass."""
 

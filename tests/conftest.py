@@ -50,3 +50,60 @@ def water() -> Molecule:
 def hydroxyl() -> Molecule:
     """One unpaired electron, 19 orbitals in def2-SVP."""
     return _read("oh")
+
+
+HYDROGEN_PEROXIDES = """\
+4
+name=HOOH kind=minimum
+O  0.000  0.720  0.000
+O  0.000 -0.720  0.000
+H  0.780  0.890  0.520
+H -0.780 -0.890  0.520
+4
+name=HOOH kind=displaced
+O  0.000  0.740  0.000
+O  0.000 -0.720  0.000
+H  0.760  0.920  0.500
+H -0.790 -0.880  0.560
+4
+name=HOOH kind=conformer
+O  0.000  0.720  0.000
+O  0.000 -0.720  0.000
+H  0.950  0.890  0.000
+H -0.950 -0.890  0.000
+4
+name=HHOO kind=minimum
+O  0.000  0.000  0.000
+O  0.000  0.000  1.500
+H  0.920  0.000 -0.250
+H -0.250  0.890 -0.250
+"""
+"""A minimum, geometries beside it, and an isomer: all of one size class."""
+
+
+TEACHER = "0.2*hf + 0.8*slater + vwn5"
+"""A hybrid whose derivatives are compiled in half the time of B3LYP's."""
+
+
+@pytest.fixture(scope="session")
+def teacher() -> str:
+    """The functional of the labels in `evaluated`."""
+    return TEACHER
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory) -> Path:
+    """A folder with `labels` of four molecules in a small basis, and what their teacher and PBE make of them beside."""
+    from jqc.data import open_store
+    from jqc.distill.evaluate import evaluate
+    from jqc.distill.labelling import frames_in, plan, run_task
+    from jqc.distill.labels import LabelSettings
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    (folder / "h2o2.xyz").write_text(HYDROGEN_PEROXIDES)
+    settings = LabelSettings(TEACHER, "sto-3g", grid_level=0, derivatives=0)
+    open_store(folder / "labels", settings.as_dict())
+    for task in plan(frames_in([folder / "h2o2.xyz"]), folder / "labels", settings):
+        run_task(task)
+    evaluate("pbe", folder / "labels", [])
+    return folder

@@ -19,8 +19,10 @@ DIPOLE = constants.value("atomic unit of electric dipole mom.")
         (units.ELECTRONVOLT, HARTREE),
         (units.DEBYE, DIPOLE / (1e-21 / constants.c)),
         (units.MICROHARTREE, 1e6),
+        (units.MILLIHARTREE, 1e3),
+        (units.KILOCALORIE, constants.value("Hartree energy") * constants.N_A / 4184),
     ],
-    ids=["angstrom", "electronvolt", "debye", "microhartree"],
+    ids=["angstrom", "electronvolt", "debye", "microhartree", "millihartree", "kilocalorie"],
 )
 def test_factor(factor, expected):
     assert factor == pytest.approx(expected, rel=ADJUSTMENT)

@@ -62,6 +62,7 @@ def parse(arguments: Sequence[str]) -> Command:
     import tyro
 
     from jqc.cli.distill import DistillCommand
+    from jqc.cli.evaluate import EvaluateCommand
     from jqc.cli.excite import ExciteCommand
     from jqc.cli.forces import ForcesCommand
     from jqc.cli.info import InfoCommand
@@ -79,6 +80,7 @@ def parse(arguments: Sequence[str]) -> Command:
             "excite": ExciteCommand,
             "label": LabelCommand,
             "distill": DistillCommand,
+            "evaluate": EvaluateCommand,
             "info": InfoCommand,
         },
         prog="jqc",

@@ -12,7 +12,7 @@ from jqc.data.store import Store, open_store
 from jqc.distill.example import Example, make_example, stack
 from jqc.errors import StoreError
 from jqc.system import Molecule
-from jqc.system.lengths import Lengths, classes, lengths_needed
+from jqc.system.lengths import Lengths, classes, needed_by_name
 
 RATIO = 0.6
 """Least orbitals of an example over the most in its class: few programs are worth more than little padding."""
@@ -44,7 +44,7 @@ def load(folder: Path, grid_level: int | None = None, names: Sequence[str] | Non
         raise StoreError(f"{folder / 'store.json'} is of labels without derivatives; label with --derivatives 2.")
     names = _all_names(store) if names is None else list(names)
     molecules = {name: molecule_of(store, name) for name in names}
-    needed = _needed(molecules, str(store.settings["basis"]))
+    needed = needed_by_name(molecules, str(store.settings["basis"]))
     grouped = []
     for closed in (True, False):
         inside = [name for name in names if (molecules[name].spin == 0) == closed]
@@ -107,14 +107,6 @@ def same_labels(one: Dataset, other: Dataset, folder: Path) -> None:
             raise StoreError(
                 f"{folder / 'store.json'} has {key} = {there}, the training labels {here}; label both alike."
             )
-
-
-def _needed(molecules: dict[str, Molecule], basis: str) -> dict[str, Lengths]:
-    """Array lengths of every molecule, found once for each formula."""
-    formula = {name: tuple(sorted(np.asarray(each.numbers).tolist())) for name, each in molecules.items()}
-    example = {formula[name]: each for name, each in molecules.items()}
-    by_formula = {key: lengths_needed(each, basis) for key, each in example.items()}
-    return {name: by_formula[key] for name, key in formula.items()}
 
 
 def _stacked(

@@ -1,16 +1,14 @@
 """A store of labels: one task for every frame, in classes of molecules that share compiled programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from jqc.data.store import open_store
 from jqc.distill.labels import LabelSettings, label
-from jqc.errors import BasisError, InputError
+from jqc.errors import InputError
 from jqc.system import Molecule
-from jqc.system.lengths import Lengths, classes, lengths_needed, shared_lengths
+from jqc.system.lengths import Lengths, classes, needed_by_name, shared_lengths
 from jqc.system.molecule import read_frames
 
 
@@ -62,30 +60,29 @@ def plan(frames: Sequence[Frame], folder: Path, settings: LabelSettings) -> list
 
     A frame that the basis has no functions for comes last, without a class, and fails on its own.
     """
-    sizes = _orbitals(frames, settings)
-    fit = [frame for frame, size in zip(frames, sizes, strict=True) if size]
-    tasks = []
-    for members in classes([size for size in sizes if size]):
-        inside = [fit[index] for index in members]
-        molecules = [frame.molecule for frame in inside]
-        room = shared_lengths(molecules, settings.basis, settings.aux_basis, settings.grid_level)
-        tasks += [LabelTask(frame, folder, settings, room) for frame in inside]
-    return tasks + [LabelTask(frame, folder, settings) for frame, size in zip(frames, sizes, strict=True) if not size]
+    by_name = {frame.name: frame for frame in frames}
+    rooms = shared_rooms({name: frame.molecule for name, frame in by_name.items()}, settings)
+    return [LabelTask(by_name[name], folder, settings, rooms.get(name)) for name in dict.fromkeys((*rooms, *by_name))]
 
 
-def _orbitals(frames: Sequence[Frame], settings: LabelSettings) -> list[int]:
-    """Padded orbitals of every frame, zero where the basis lacks an element; found once for each formula."""
-    found: dict[tuple[int, ...], int] = {}
-    formulas = [tuple(sorted(np.asarray(frame.molecule.numbers).tolist())) for frame in frames]
-    for formula, frame in zip(formulas, frames, strict=True):
-        if formula not in found:
-            try:
-                found[formula] = lengths_needed(frame.molecule, settings.basis, settings.aux_basis).orbitals
-            except BasisError:
-                found[formula] = 0
-    if not any(found.values()):
-        lengths_needed(frames[0].molecule, settings.basis, settings.aux_basis)
-    return [found[formula] for formula in formulas]
+def shared_rooms(molecules: Mapping[str, Molecule], settings: LabelSettings) -> dict[str, Lengths]:
+    """Array lengths of molecules, in order of size; those of like size share them, and compiled programs.
+
+    Molecules that the basis has no functions for are left out, unless that is all of them.
+
+    Raises:
+        BasisError: an unknown basis, or one that has functions for no molecule.
+    """
+    needed = needed_by_name(molecules, settings.basis, settings.aux_basis)
+    names = list(needed)
+    rooms = {}
+    for members in classes([needed[name].orbitals for name in names]):
+        inside = [names[index] for index in members]
+        room = shared_lengths(
+            [molecules[name] for name in inside], settings.basis, settings.aux_basis, settings.grid_level
+        )
+        rooms |= dict.fromkeys(inside, room)
+    return rooms
 
 
 def run_task(task: LabelTask) -> None:

@@ -1,14 +1,15 @@
 """Array lengths of a system: what compiled programs are keyed on, shared by systems that are made alike."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import zip_longest
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from jqc.errors import BasisError
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.blocks import GroupShape, make_groups, shape_of
 from jqc.system.grid import molecular_grid
@@ -18,6 +19,8 @@ from jqc.system.padding import size_class
 
 if TYPE_CHECKING:
     from jqc.system.build import System
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,25 @@ def lengths_needed(molecule: Molecule, basis: str, aux_basis: str | None = None)
     )
 
 
+def needed_by_name(molecules: Mapping[Name, Molecule], basis: str, aux_basis: str | None = None) -> dict[Name, Lengths]:
+    """Array lengths that molecules need, found once for each formula; without those that the basis cannot describe.
+
+    Raises:
+        BasisError: an unknown basis, or one that has functions for no molecule.
+    """
+    formulas = {name: tuple(sorted(np.asarray(each.numbers).tolist())) for name, each in molecules.items()}
+    found: dict[tuple[int, ...], Lengths] = {}
+    refused: BasisError | None = None
+    for formula, molecule in {formulas[name]: each for name, each in molecules.items()}.items():
+        try:
+            found[formula] = lengths_needed(molecule, basis, aux_basis)
+        except BasisError as error:
+            refused = error
+    if refused and not found:
+        raise refused
+    return {name: found[formula] for name, formula in formulas.items() if formula in found}
+
+
 SPARE_BLOCKS = 0.25
 """Blocks beyond those of its largest molecule that a class has room for."""
 
@@ -86,9 +108,9 @@ def shared_lengths(
 
     Groups are those of the molecule with most orbitals; the last one holds any block, and some to spare.
     """
-    by_formula = {tuple(sorted(np.asarray(each.numbers))): each for each in molecules}
-    room = reduce(Lengths.joined, (lengths_needed(each, basis, aux_basis) for each in by_formula.values()))
-    mole = max((make_mole(each, basis) for each in by_formula.values()), key=lambda mole: mole.nao)
+    needed = needed_by_name(dict(enumerate(molecules)), basis, aux_basis)
+    room = reduce(Lengths.joined, needed.values())
+    mole = make_mole(molecules[max(needed, key=lambda each: needed[each].orbitals)], basis)
     shells = make_shells(mole, room.orbitals, room.shells)
     groups = make_groups(molecular_grid(mole, grid_level, room.orbitals), shells, mole.atom_coords())
     *narrow, last = map(shape_of, groups)
