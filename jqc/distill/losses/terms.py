@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jqc.distill.difference import Difference
@@ -52,7 +53,8 @@ def weighted(
 
 
 def evaluated(example: Example) -> Example:
-    """The example with its orbitals on the grid, for several passes."""
+    """The example, of host arrays or others, with its orbitals on the grid, for several passes."""
+    example = jax.tree.map(jnp.asarray, example)
     return replace(example, sampled=with_orbitals(example.sampled))
 
 
