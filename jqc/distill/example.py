@@ -102,7 +102,7 @@ def with_integrals(
 ) -> Example:
     """The example with the integrals of its molecule, made as `jqc.build_system` makes them.
 
-    The whitened fitting tensor is most of it: some 5 MB for ethanol, 60 MB for twice the heavy atoms.
+    The whitened fitting tensor is most of it: in def2-SVP 7 MB for ethanol, 230 MB for aspirin.
     """
     point = np.zeros((1, 3)), np.ones(1)  # in place of a quadrature, which `sampled` has
     system = build_system(molecule, basis, aux_basis, coulomb, like=room, grid=point)
