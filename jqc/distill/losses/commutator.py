@@ -1,8 +1,8 @@
 """The commutator of the student's Fock matrix with the teacher's density: how far that density is from stationary.
 
-With D = n P of one spin row and the orbital gradient g = 2n F_vo (n = 2 restricted, 1 for each spin),
+With P = C_o C_oᵀ, n electrons in every orbital (2 restricted, 1 for each spin) and the orbital gradient g = 2n F_vo,
 
-    ‖[F, D]‖² = 2n² Σ F_ai² = ½ Σ g_ai²
+    ‖[F, nP]‖² = 2n² Σ F_ai² = ½ Σ g_ai²
 
 in an orthonormal basis. It is zero where the teacher's density solves the student's equations. The norm is what DIIS
 makes small, and what SAIL trains initial densities with along an SCF (Eberhard, Kotsev, Güthle & Günnemann,
@@ -31,7 +31,7 @@ class CommutatorLoss:
     energy
         ΔE² per electron over `ENERGY_SCALE`, in hartree.
     commutator
-        ‖[F, D]‖² = ½ Σ g² per electron, in hartree²; its weight is in 1/hartree.
+        ‖[F, nP]‖² = ½ Σ g² per electron, in hartree²; its weight is in 1/hartree.
 
     Raises
     ------
