@@ -34,8 +34,8 @@ class DistillCommand:
     """Labels to validate on; None holds back a tenth of the formulas of --data."""
     model: Annotated[str | None, arg(metavar="nn-mgga|xcdiff|eg-xc|skala-mgga")] = None
     """Architecture; None is that of the configuration, else xcdiff."""
-    loss: Annotated[str | None, arg(metavar="e-rho|e-rho-grad|e-rho-grad-hess")] = None
-    """Terms of the loss; None is that of the configuration, else all."""
+    loss: Annotated[str | None, arg(metavar="e-rho|e-rho-grad|e-rho-grad-hess|scf|commutator|perturbative")] = None
+    """Loss; None is that of the configuration, else e-rho-grad-hess."""
     steps: Annotated[int | None, arg(metavar="INT")] = None
     """Batches to learn from."""
     seed: Annotated[int | None, arg(metavar="INT")] = None

@@ -2,21 +2,27 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from jqc.distill.losses import DILoss
+from jqc.distill.losses import CommutatorLoss, DILoss, Loss, PerturbativeLoss, SCFLoss
 from jqc.errors import InputError
 from jqc.training import TrainingSettings
 
-ARMS: dict[str, DILoss] = {
+LOSSES: dict[str, Loss] = {
     "e-rho": DILoss(gradient=0.0, hessian=0.0, displaced=0.0),
     "e-rho-grad": DILoss(hessian=0.0),
     "e-rho-grad-hess": DILoss(),
+    "scf": SCFLoss(),
+    "commutator": CommutatorLoss(),
+    "perturbative": PerturbativeLoss(),
 }
-"""Losses by name: energy and density; with the gradient; with the Hessian too."""
+"""Losses by name: DI-Loss of energy and density, with the gradient, with the Hessian too; and its alternatives."""
+
+DEFAULT = "e-rho-grad-hess"
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class DistillConfig:
     validation: Path | None = None
     model: str = "xcdiff"
     options: Mapping[str, Any] = field(default_factory=dict)
-    loss: DILoss = ARMS["e-rho-grad-hess"]
+    loss: Loss = LOSSES[DEFAULT]
     training: TrainingSettings = field(default_factory=TrainingSettings)
     grid_level: int | None = None
 
@@ -42,7 +48,7 @@ class DistillConfig:
             "validation": self.validation and str(self.validation),
             "model": self.model,
             "options": dict(self.options),
-            "loss": asdict(self.loss),
+            "loss": {"name": _name(self.loss), **asdict(self.loss)},
             "training": self.training.to_dict(),
             "grid_level": self.grid_level,
         }
@@ -82,22 +88,45 @@ def from_dict(content: Mapping[str, Any]) -> DistillConfig:
     """
     known = {each.name for each in fields(DistillConfig)}
     _refuse_unknown(content, known, "the configuration")
-    if "data" not in content:
+    if content.get("data") is None:
         raise InputError("data is missing; name a folder that jqc label made.")
-    values = dict(content)
-    values |= {name: Path(content[name]) for name in ("data", "validation") if content.get(name) is not None}
-    values["loss"] = _loss(content.get("loss", {}))
-    values["training"] = TrainingSettings.from_dict(content.get("training", {}))
+    for name, (kinds, meaning) in _KINDS.items():
+        if not isinstance(content.get(name, None), kinds) or isinstance(content.get(name), bool):
+            raise InputError(f"{name} is {content[name]!r}; give {meaning}.")
+    values = {name: value for name, value in content.items() if value is not None}
+    values |= {name: Path(values[name]) for name in ("data", "validation") if name in values}
+    values["loss"] = _loss(values.get("loss", {}))
+    values["training"] = TrainingSettings.from_dict(values.get("training", {}))
     return DistillConfig(**values)
 
 
-def _loss(content: Mapping[str, Any]) -> DILoss:
+_PATH, _TABLE = ((str, Path, NoneType), "the path of a folder"), ((Mapping, NoneType), "a table")
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "data": _PATH,
+    "validation": _PATH,
+    "model": ((str, NoneType), "the name of an architecture"),
+    "options": _TABLE,
+    "loss": _TABLE,
+    "training": _TABLE,
+    "grid_level": ((int, NoneType), "a level from 0 to 9"),
+}
+"""What a key may hold, and how that is said."""
+
+
+def _loss(content: Mapping[str, Any]) -> Loss:
     weights = dict(content)
-    name = weights.pop("name", "e-rho-grad-hess")
-    if name not in ARMS:
-        raise InputError(f"{name!r} is no loss; choose {', '.join(ARMS)}.")
-    _refuse_unknown(weights, {each.name for each in fields(DILoss)}, "the loss")
-    return DILoss(**(asdict(ARMS[name]) | weights))
+    name = weights.pop("name", DEFAULT)
+    if not isinstance(name, str) or name not in LOSSES:
+        raise InputError(f"{name!r} is no loss; choose {', '.join(LOSSES)}.")
+    _refuse_unknown(weights, {each.name for each in fields(LOSSES[name])}, f"the loss {name}")
+    return replace(LOSSES[name], **weights)
+
+
+def _name(loss: Loss) -> str:
+    """The named loss that differs in fewest weights."""
+    alike = {name: asdict(each) for name, each in LOSSES.items() if type(each) is type(loss)}
+    own = asdict(loss)
+    return min(alike, key=lambda name: sum(own[field] != value for field, value in alike[name].items()))
 
 
 def _refuse_unknown(content: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jqc.data.store import Store, open_store
-from jqc.distill.example import Example, make_example, stack
+from jqc.distill.example import Example, make_example, stack, with_integrals
 from jqc.errors import StoreError
 from jqc.system import Molecule
 from jqc.system.lengths import Lengths, classes, needed_by_name
@@ -33,8 +33,12 @@ class Dataset:
         return sum(map(len, self.names))
 
 
-def load(folder: Path, grid_level: int | None = None, names: Sequence[str] | None = None) -> Dataset:
+def load(
+    folder: Path, grid_level: int | None = None, names: Sequence[str] | None = None, integrals: bool = False
+) -> Dataset:
     """All labels of a store, or some by name, on the compact quadrature or one of PySCF's levels.
+
+    `integrals` come with them where a loss needs them.
 
     Raises:
         StoreError: no store, a damaged record, or labels without derivatives.
@@ -50,7 +54,7 @@ def load(folder: Path, grid_level: int | None = None, names: Sequence[str] | Non
         inside = [name for name in names if (molecules[name].spin == 0) == closed]
         members = classes([needed[name].orbitals for name in inside], RATIO)
         grouped += [[inside[index] for index in each] for each in members]
-    made = [_stacked(store, group, molecules, needed, grid_level) for group in grouped]
+    made = [_stacked(store, group, molecules, needed, grid_level, integrals) for group in grouped]
     digest = hashlib.sha256()
     for name in names:
         digest.update(hashlib.sha256((folder / f"{name}.h5").read_bytes()).digest())
@@ -110,8 +114,20 @@ def same_labels(one: Dataset, other: Dataset, folder: Path) -> None:
 
 
 def _stacked(
-    store: Store, names: list[str], molecules: dict[str, Molecule], needed: dict[str, Lengths], grid_level: int | None
+    store: Store,
+    names: list[str],
+    molecules: dict[str, Molecule],
+    needed: dict[str, Lengths],
+    grid_level: int | None,
+    integrals: bool,
 ) -> Example:
     room = reduce(Lengths.joined, (needed[name] for name in names))
-    basis = str(store.settings["basis"])
-    return stack([make_example(store.read(name).arrays, molecules[name], basis, grid_level, room) for name in names])
+    basis, aux_basis, coulomb = (store.settings[key] for key in ("basis", "aux_basis", "coulomb"))
+
+    def made(name: str) -> Example:
+        example = make_example(store.read(name).arrays, molecules[name], str(basis), grid_level, room)
+        if not integrals:
+            return example
+        return with_integrals(example, molecules[name], str(basis), aux_basis and str(aux_basis), str(coulomb), room)
+
+    return stack([made(name) for name in names])

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,11 @@ def distil(config: DistillConfig, folder: Path, progress: Progress | None = None
 
 def datasets(config: DistillConfig) -> tuple[Dataset, Dataset]:
     """Examples to learn from and to validate on."""
+    made = partial(load, grid_level=config.grid_level, integrals=config.loss.needs_integrals)
     if config.validation is None:
         training, held_back = split_by_formula(config.data, HELD_BACK)
-        return load(config.data, config.grid_level, training), load(config.data, config.grid_level, held_back)
-    data, validation = load(config.data, config.grid_level), load(config.validation, config.grid_level)
+        return made(config.data, names=training), made(config.data, names=held_back)
+    data, validation = made(config.data), made(config.validation)
     same_labels(data, validation, config.validation)
     return data, validation
 

@@ -6,21 +6,18 @@ expansion suggests: with D = 2n(ε_a − ε_i) the energy that a gradient g cost
 with D as D^(−½) H D^(−½).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from jqc.distill.difference import Difference
 from jqc.distill.example import Example
+from jqc.distill.losses.terms import Terms, check, energy_term, evaluated, weighted
 from jqc.distill.residuals import density_error, residuals
-from jqc.errors import InputError
-from jqc.system.sampled import with_orbitals
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
-
-ENERGY_SCALE = 1e-3
-"""Hartree; an energy that is wrong by this weighs as much as a gradient that costs half of it."""
 
 
 @dataclass(frozen=True)
@@ -52,33 +49,37 @@ class DILoss:
     displaced: float = 1.0
     tangents: int = 1
     triplets: bool = True
+    needs_integrals: ClassVar[bool] = False
 
     def __post_init__(self):
-        for each in fields(self):
-            if not getattr(self, each.name) >= 0:
-                raise InputError(f"{each.name} is {getattr(self, each.name)}; give a weight of zero or more.")
+        check(self, ("energy", "density", "gradient", "hessian"))
 
     def __call__(
         self, student: Functional, teacher: Functional, example: Example, key: Array
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    ) -> tuple[Float[Array, ""], Terms]:
         """Loss of one example, and its terms without their weights; a term of weight zero is not computed."""
-        example = replace(example, sampled=with_orbitals(example.sampled))
-        densities = len(example.points.occupied) if self.displaced else 1
+        example = evaluated(example)
+        densities = len(example.points.occupied) if self.gradient and self.displaced else 1
         chosen, signs = self._directions(example, key)
         found = residuals(Difference(student, teacher), example, densities, chosen, signs)
-        terms = {"energy": found.energies[0] ** 2 / ENERGY_SCALE}
-        if self.density:
-            terms["density"] = density_error(example, found.gradients[0])
-        if self.gradient:
+
+        def gradient():
             slopes = jnp.sum(example.inverse_curvature * found.gradients**2, axis=(1, 2, 3))
-            terms["gradient"] = slopes[0] + self.displaced * slopes[1:].sum() / max(1, densities - 1)
-        if self.hessian:
+            return slopes[0] + self.displaced * slopes[1:].sum() / max(1, densities - 1)
+
+        def hessian():
             x = jnp.tensordot(chosen, example.tangents, axes=1)
             errors = jnp.sum(example.inverse_curvature * found.products**2, axis=(1, 2, 3))
             sizes = jnp.sum(example.curvature * x**2, axis=(1, 2, 3))
-            terms["hessian"] = jnp.mean(errors / sizes) * example.n_electrons
-        terms = {name: term / example.n_electrons for name, term in terms.items()}
-        return jnp.sum(jnp.stack([getattr(self, name) * term for name, term in terms.items()])), terms
+            return jnp.mean(errors / sizes) * example.n_electrons
+
+        terms = {
+            "energy": lambda: energy_term(found.energies[0]),
+            "density": lambda: density_error(example, found.gradients[0]),
+            "gradient": gradient,
+            "hessian": hessian,
+        }
+        return weighted(self, example, terms)
 
     def _directions(
         self, example: Example, key: Array

@@ -1,0 +1,309 @@
+"""Losses: slopes against finite differences, nothing left where student and teacher are one, and what changes nothing.
+
+Two programs serve most tests: all losses without integrals, of a small network, and the SCF's, of one parameter.
+"""
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from pyscf.gto.mole import ao_rotation_matrix
+from scipy.spatial.transform import Rotation
+from scipy.stats import ortho_group
+
+import jqc
+from jqc.data.store import open_store
+from jqc.distill.config import LOSSES, DistillConfig
+from jqc.distill.example import make_example, stack, with_integrals
+from jqc.distill.labels import LabelSettings, label
+from jqc.distill.losses import DILoss, SCFLoss
+from jqc.distill.run import datasets, distil
+from jqc.errors import InputError
+from jqc.scf import SCFSettings
+from jqc.system import build_system
+from jqc.system.basis import make_mole
+from jqc.system.lengths import lengths_needed
+from jqc.training import TrainingSettings
+from jqc.xc.base import integrate
+from jqc.xc.neural.architectures import create
+from jqc.xc.registry import register
+
+SLOPE = 1e-6
+"""Relative, of derivatives along a direction; what differences of fourth order leave, and an SCF's residual."""
+
+STEP = 2e-3
+
+LEAST_SLOPE = 1e-7
+"""Below it there would be little to compare."""
+
+SAME = 1e-9
+"""Relative to the largest; sums in another order, and integrals in another frame."""
+
+SOLVED = 1e-9
+"""Hartree and 1/bohr³: what a solution converged to 1e-7 leaves of losses that are its squares."""
+
+KEY = jax.random.key(3)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ScaledSlater:
+    """Exchange of the uniform gas times a parameter."""
+
+    scale: jax.Array
+    ingredients = "rho"
+    exchange = ()
+    local = True
+
+    def energy(self, density, quadrature):
+        rho = jnp.maximum(density.rho, 1e-15)
+        return integrate(-0.930525736349100 * self.scale * jnp.sum(rho ** (4 / 3), axis=0), quadrature)
+
+
+def network(seed: int):
+    """A small network in double precision, with random numbers on what starts as zero."""
+    flat, back = ravel_pytree(create("xcdiff", jax.random.key(seed), width=4, depth=1))
+    noise = 0.2 * np.random.default_rng(seed).normal(size=flat.size)
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), back(flat + noise.astype(np.float32)))
+
+
+def slater(scale: float) -> ScaledSlater:
+    return ScaledSlater(jnp.asarray(scale))
+
+
+TEACHERS = {"test-network": network(7), "test-slater": slater(1.05)}
+
+
+@pytest.fixture(scope="module")
+def examples(water, labels, example_of):
+    """Water as each teacher solves it, with integrals."""
+    found = {"b3lyp": labels}
+    for name, teacher in TEACHERS.items():
+        register(name, teacher)
+        settings = LabelSettings(name, grid_level=0)
+        found[name] = {key: array for key, (array, _) in label(water, "water", settings).items()}
+    return {name: with_integrals(example_of(each, water), water, "def2-svp") for name, each in found.items()}
+
+
+@jax.jit
+def without_integrals(student, teacher, example):
+    """Every loss that needs no integrals and every term of DI-Loss, and their slopes by the student's parameters."""
+
+    def values(student):
+        total, terms = DILoss()(student, teacher, example, KEY)
+        names = [name for name, loss in LOSSES.items() if not (loss.needs_integrals or loss == DILoss())]
+        losses = {name: LOSSES[name](student, teacher, example, KEY)[0] for name in names}
+        return {"e-rho-grad-hess": total} | losses | terms
+
+    return values(student), jax.jacrev(values)(student)
+
+
+@jax.jit
+def through_the_scf(student, teacher, example):
+    """Loss, each of its terms alone, and their slopes; `unsolved` tells whether they are estimates."""
+
+    def values(student):
+        total, terms = SCFLoss()(student, teacher, example, KEY)
+        return {"scf": total} | terms
+
+    found, slopes = values(student), jax.jacrev(values)(student)
+    return found, {name: slope for name, slope in slopes.items() if name != "unsolved"}
+
+
+PROGRAMS = {
+    "network": (without_integrals, network(1), "test-network"),
+    "slater": (through_the_scf, slater(1.0), "test-slater"),
+}
+programs = pytest.mark.parametrize("program", PROGRAMS)
+
+
+def evaluate(program: str, examples, student=None, example=None):
+    run, usual, teacher = PROGRAMS[program]
+    return run(usual if student is None else student, TEACHERS[teacher], example or examples[teacher])
+
+
+def check_slopes(values_at, student, slopes):
+    """Slopes along a random direction of the parameters, by central differences of fourth order."""
+    flat, back = ravel_pytree(student)
+    along = np.random.default_rng(0).normal(size=flat.size)
+    along /= np.linalg.norm(along)
+    one, two = (
+        {name: forward[name] - backward[name] for name in slopes}
+        for forward, backward in ([values_at(back(flat + sign * k * STEP * along)) for sign in (1, -1)] for k in (1, 2))
+    )
+    for name, slope in slopes.items():
+        expected = (8 * one[name] - two[name]) / (12 * STEP)
+        assert abs(expected) > LEAST_SLOPE, name
+        assert float(ravel_pytree(slope)[0] @ along) == pytest.approx(float(expected), rel=SLOPE), name
+
+
+@programs
+def test_slopes_by_the_parameters(program, examples):
+    values, slopes = evaluate(program, examples)
+    assert not values.get("unsolved")
+    check_slopes(lambda student: evaluate(program, examples, student)[0], PROGRAMS[program][1], slopes)
+
+
+@pytest.mark.slow
+def test_slopes_against_a_teacher_with_exact_exchange(examples):
+    run = lambda student: without_integrals(student, jqc.functional("b3lyp"), examples["b3lyp"])  # noqa: E731
+    check_slopes(lambda student: run(student)[0], slater(1.0), run(slater(1.0))[1])
+
+
+@programs
+def test_nothing_is_left_where_student_and_teacher_are_one(program, examples):
+    values, slopes = evaluate(program, examples, TEACHERS[PROGRAMS[program][2]])
+    for name, value in values.items():
+        assert abs(value) < SOLVED, name
+    assert all(np.abs(ravel_pytree(slope)[0]).max() < SOLVED for slope in slopes.values())
+
+
+def rotated(example, molecule, rotation):
+    """The example of the molecule after a rotation about the origin; quadrature and orbitals go with it."""
+    turned = replace(molecule, coords=np.asarray(molecule.coords) @ rotation.T)
+    on_orbitals = ao_rotation_matrix(make_mole(molecule, "def2-svp"), rotation).T
+    n = example.points.occupied.shape[-2] - len(on_orbitals)
+    on_orbitals = np.pad(on_orbitals, (0, n))
+    groups = tuple(replace(group, coords=group.coords @ rotation.T) for group in example.sampled.groups)
+    sampled = replace(example.sampled, coords=example.sampled.coords @ rotation.T, groups=groups)
+    points = jax.tree.map(lambda frames: on_orbitals @ frames, example.points)
+    return with_integrals(replace(example, sampled=sampled, points=points), turned, "def2-svp")
+
+
+def check_same(found, expected, names=None):
+    for name in names or expected:
+        assert float(found[name]) == pytest.approx(float(expected[name]), rel=SAME), name
+
+
+@programs
+def test_rotations_change_nothing(program, examples, water):
+    rotation = Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix()
+    example = rotated(examples[PROGRAMS[program][2]], water, rotation)
+    check_same(evaluate(program, examples, example=example)[0], evaluate(program, examples)[0])
+
+
+@programs
+def test_mixing_occupied_orbitals_changes_no_norm_without_orbital_energies(program, examples):
+    example = examples[PROGRAMS[program][2]]
+    mixing = ortho_group(example.tangents.shape[-1], seed=0).rvs()
+    points = replace(example.points, occupied=example.points.occupied @ mixing)
+    mixed = replace(example, points=points, tangents=example.tangents @ mixing)
+    found, expected = (evaluate(program, examples, example=each)[0] for each in (mixed, example))
+    check_same(found, expected, ("energy", "commutator") if program == "network" else None)
+
+
+def test_commutator_and_perturbation_are_what_their_formulas_say(examples):
+    """From the student's Fock matrix in the teacher's canonical orbitals."""
+    example, student = examples["test-network"], network(1)
+    system = jax.tree.map(jnp.asarray, example.system)
+    occupied, virtual = (jnp.asarray(frames[0, 0]) for frames in (example.points.occupied, example.points.virtual))
+    slope = jax.jit(jax.grad(jqc.energy, argnums=2))(student, system, 2 * occupied @ occupied.T)
+    mixed = virtual.T @ (0.5 * (slope + slope.T)) @ occupied
+    differences = example.curvature[0] / 4
+    values = evaluate("network", examples)[0]
+    n = float(example.n_electrons)
+    commutator = 8 * jnp.sum(mixed**2) / n
+    assert float(values["commutator"] - values["energy"]) == pytest.approx(float(commutator), rel=1e-5)
+    change = -2 * jnp.sum(mixed**2 / differences)
+    assert float(values["perturbative"] - values["energy"]) == pytest.approx(float(change**2 / 1e-3 / n), rel=1e-5)
+    # The first labelled density only: what is displaced adds to DI-Loss's gradient.
+    assert float(values["gradient"]) > -2 * float(change) / n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["e-rho-grad-hess", "scf"])
+def test_company_changes_nothing(name, water, example, labels, settings):
+    """Water alone, and beside formamide with room for both."""
+    other = example("formamide")
+    room = lengths_needed(water, "def2-svp").joined(lengths_needed(other, "def2-svp"))
+    others = {key: array for key, (array, _) in label(other, "other", settings).items()}
+
+    def made(arrays, molecule, room=None):
+        found = make_example(arrays, molecule, "def2-svp", 0, room)
+        return with_integrals(found, molecule, "def2-svp", room=room)
+
+    batch = stack([made(labels, water, room), made(others, other, room)], np.float64)
+    beside = jax.tree.map(lambda leaf: leaf[0], batch)
+    alone, teacher = made(labels, water), jqc.functional("b3lyp")
+    run = jax.jit(lambda student, example: LOSSES[name](student, teacher, example, KEY)[1])
+    check_same(run(slater(1.0), beside), run(slater(1.0), alone))
+
+
+def test_a_student_without_a_solution_counts_with_estimates(examples):
+    values, slopes = evaluate("slater", examples, slater(-40.0))
+    assert values["unsolved"] == 1
+    assert all(np.isfinite(value) and value >= 0 for value in values.values())
+    assert all(np.isfinite(slope.scale) and slope.scale != 0 for slope in slopes.values())
+
+
+@pytest.mark.slow
+def test_scf_loss_is_that_of_a_whole_scf(examples, water):
+    """Energies and densities of `jqc.scf`; in single precision as well."""
+    tight = SCFSettings(energy_tolerance=1e-11, residual_tolerance=1e-8)
+    system = build_system(water, grid_level=0)
+    student, teacher = (jqc.scf(system, each, settings=tight).check() for each in (network(1), "b3lyp"))
+    pad = lambda result: jnp.pad(result.dm, (0, system.n_padded - len(result.dm)))[None]  # noqa: E731
+    from jqc.xc.quadrature import features, quadrature
+
+    rho = features(system, pad(student) - pad(teacher), "rho")[0, 0]
+    n = float(examples["b3lyp"].n_electrons)
+    run = jax.jit(lambda example: SCFLoss()(network(1), jqc.functional("b3lyp"), example, KEY)[1])
+    found = run(examples["b3lyp"])
+    assert float(found["energy"]) == pytest.approx((student.energy - teacher.energy) ** 2 / 1e-3 / n, rel=1e-7)
+    assert float(found["density"]) == pytest.approx(float(jnp.sum(rho**2 * quadrature(system).weights)) / n, rel=1e-5)
+    rough = run(jax.tree.map(lambda leaf: leaf[0], stack([examples["b3lyp"]])))
+    for name, value in found.items():
+        assert rough[name].dtype == np.float32
+        assert float(rough[name]) == pytest.approx(float(value), rel=1e-5)
+
+
+def test_an_example_without_integrals_is_refused(water_example):
+    with pytest.raises(InputError, match="with_integrals"):
+        jax.eval_shape(lambda: SCFLoss()(slater(1.0), slater(1.0), water_example, KEY))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_terms_of_weight_zero_are_not_computed(name, water_example, examples):
+    """Also whether the rest goes without them: a program's shapes are found, nothing is computed."""
+    weights = {"energy", "density", "gradient", "hessian", "commutator", "perturbative"} & {*vars(LOSSES[name])}
+    example = examples["b3lyp"] if LOSSES[name].needs_integrals else water_example
+    for left_out in weights:
+        if not any(getattr(LOSSES[name], each) for each in weights - {left_out}):
+            continue
+        loss = replace(LOSSES[name], **{left_out: 0.0})
+        run = lambda student, example, loss=loss: loss(student, jqc.functional("b3lyp"), example, KEY)[1]  # noqa: E731
+        terms = jax.eval_shape(run, slater(1.0), example)
+        assert {*terms} - {"unsolved"} == {each for each in weights if getattr(loss, each)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, water, settings):
+    """A folder with the one label of water."""
+    folder = tmp_path_factory.mktemp("labels")
+    arrays = label(water, "water", settings)
+    open_store(folder, settings.as_dict()).write("water", arrays, {"charge": 0, "spin": 0})
+    return folder
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_run_loads_integrals_if_its_loss_asks_for_them(name, store):
+    for data in datasets(DistillConfig(store, store, loss=LOSSES[name])):
+        (examples,) = data.classes
+        assert examples.tangents.dtype == np.float32
+        if name == "scf":
+            assert examples.integrals.repulsion[0.0].dtype == np.float64
+        else:
+            assert examples.integrals is None
+
+
+@pytest.mark.slow
+def test_a_run_with_the_scf_loss(store, tmp_path):
+    config = DistillConfig(
+        store, store, options={"width": 4, "depth": 1}, loss=SCFLoss(), training=TrainingSettings(steps=2), grid_level=0
+    )
+    done = distil(config, tmp_path / "run")
+    assert int(done.fitted.state.skipped) == 0
+    assert done.fitted.history[-1]["terms"]["unsolved"] == 0
