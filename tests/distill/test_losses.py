@@ -1,9 +1,11 @@
 """Losses: slopes against finite differences, nothing left where student and teacher are one, and what changes nothing.
 
-Two programs serve most tests: all losses without integrals, of a small network, and the SCF's, of one parameter.
+Few programs serve most tests: all losses without integrals, and the SCF's, of a functional of one parameter; the former
+of a small network as well.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -79,22 +81,24 @@ TEACHERS = {"test-network": network(7), "test-slater": slater(1.05)}
 
 @pytest.fixture(scope="module")
 def examples(water, labels, example_of):
-    """Water as each teacher solves it, with integrals."""
-    found = {"b3lyp": labels}
+    """Water as a teacher solves it, by the teacher's name, with integrals."""
     for name, teacher in TEACHERS.items():
         register(name, teacher)
+
+    def arrays_of(name):
         settings = LabelSettings(name, grid_level=0)
-        found[name] = {key: array for key, (array, _) in label(water, "water", settings).items()}
-    return {name: with_integrals(example_of(each, water), water, "def2-svp") for name, each in found.items()}
+        return labels if name == "b3lyp" else {k: array for k, (array, _) in label(water, "water", settings).items()}
+
+    return cache(lambda name: with_integrals(example_of(arrays_of(name), water), water, "def2-svp"))
 
 
 @jax.jit
 def without_integrals(student, teacher, example):
-    """Every loss that needs no integrals and every term of DI-Loss, and their slopes by the student's parameters."""
+    """DI-Loss, its terms alone, both alternatives without integrals, and their slopes by the student's parameters."""
 
     def values(student):
         total, terms = DILoss()(student, teacher, example, KEY)
-        names = [name for name, loss in LOSSES.items() if not (loss.needs_integrals or loss == DILoss())]
+        names = ("commutator", "perturbative")
         losses = {name: LOSSES[name](student, teacher, example, KEY)[0] for name in names}
         return {"e-rho-grad-hess": total} | losses | terms
 
@@ -114,15 +118,16 @@ def through_the_scf(student, teacher, example):
 
 
 PROGRAMS = {
+    "slater": (without_integrals, slater(1.0), "test-slater"),
     "network": (without_integrals, network(1), "test-network"),
-    "slater": (through_the_scf, slater(1.0), "test-slater"),
+    "slater-scf": (through_the_scf, slater(1.0), "test-slater"),
 }
-programs = pytest.mark.parametrize("program", PROGRAMS)
+programs = pytest.mark.parametrize("program", ["slater", "slater-scf", pytest.param("network", marks=pytest.mark.slow)])
 
 
 def evaluate(program: str, examples, student=None, example=None):
     run, usual, teacher = PROGRAMS[program]
-    return run(usual if student is None else student, TEACHERS[teacher], example or examples[teacher])
+    return run(usual if student is None else student, TEACHERS[teacher], example or examples(teacher))
 
 
 def check_slopes(values_at, student, slopes):
@@ -149,8 +154,21 @@ def test_slopes_by_the_parameters(program, examples):
 
 @pytest.mark.slow
 def test_slopes_against_a_teacher_with_exact_exchange(examples):
-    run = lambda student: without_integrals(student, jqc.functional("b3lyp"), examples["b3lyp"])  # noqa: E731
+    run = lambda student: without_integrals(student, jqc.functional("b3lyp"), examples("b3lyp"))  # noqa: E731
     check_slopes(lambda student: run(student)[0], slater(1.0), run(slater(1.0))[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["e-rho", "e-rho-grad"])
+def test_parts_of_the_loss_are_sums_of_its_terms(name, examples):
+    student, example = network(1), examples("test-network")
+    run = lambda student: LOSSES[name](student, TEACHERS["test-network"], example, KEY)[0]  # noqa: E731
+    values, slopes = evaluate("network", examples)
+    terms = ("energy", "density", "gradient")[: 2 + (name == "e-rho-grad")]
+    value, slope = jax.jit(jax.value_and_grad(run))(student)
+    assert float(value) == pytest.approx(float(sum(values[term] for term in terms)), rel=SAME)
+    expected = sum(ravel_pytree(slopes[term])[0] for term in terms)
+    np.testing.assert_allclose(ravel_pytree(slope)[0], expected, rtol=SAME, atol=SAME * float(abs(expected).max()))
 
 
 @programs
@@ -181,29 +199,29 @@ def check_same(found, expected, names=None):
 @programs
 def test_rotations_change_nothing(program, examples, water):
     rotation = Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix()
-    example = rotated(examples[PROGRAMS[program][2]], water, rotation)
+    example = rotated(examples(PROGRAMS[program][2]), water, rotation)
     check_same(evaluate(program, examples, example=example)[0], evaluate(program, examples)[0])
 
 
 @programs
 def test_mixing_occupied_orbitals_changes_no_norm_without_orbital_energies(program, examples):
-    example = examples[PROGRAMS[program][2]]
+    example = examples(PROGRAMS[program][2])
     mixing = ortho_group(example.tangents.shape[-1], seed=0).rvs()
     points = replace(example.points, occupied=example.points.occupied @ mixing)
     mixed = replace(example, points=points, tangents=example.tangents @ mixing)
     found, expected = (evaluate(program, examples, example=each)[0] for each in (mixed, example))
-    check_same(found, expected, ("energy", "commutator") if program == "network" else None)
+    check_same(found, expected, None if program == "slater-scf" else ("energy", "commutator"))
 
 
 def test_commutator_and_perturbation_are_what_their_formulas_say(examples):
     """From the student's Fock matrix in the teacher's canonical orbitals."""
-    example, student = examples["test-network"], network(1)
+    example, student = examples("test-slater"), slater(1.0)
     system = jax.tree.map(jnp.asarray, example.system)
     occupied, virtual = (jnp.asarray(frames[0, 0]) for frames in (example.points.occupied, example.points.virtual))
     slope = jax.jit(jax.grad(jqc.energy, argnums=2))(student, system, 2 * occupied @ occupied.T)
     mixed = virtual.T @ (0.5 * (slope + slope.T)) @ occupied
     differences = example.curvature[0] / 4
-    values = evaluate("network", examples)[0]
+    values = evaluate("slater", examples)[0]
     n = float(example.n_electrons)
     commutator = 8 * jnp.sum(mixed**2) / n
     assert float(values["commutator"] - values["energy"]) == pytest.approx(float(commutator), rel=1e-5)
@@ -233,7 +251,7 @@ def test_company_changes_nothing(name, water, example, labels, settings):
 
 
 def test_a_student_without_a_solution_counts_with_estimates(examples):
-    values, slopes = evaluate("slater", examples, slater(-40.0))
+    values, slopes = evaluate("slater-scf", examples, slater(-40.0))
     assert values["unsolved"] == 1
     assert all(np.isfinite(value) and value >= 0 for value in values.values())
     assert all(np.isfinite(slope.scale) and slope.scale != 0 for slope in slopes.values())
@@ -249,12 +267,12 @@ def test_scf_loss_is_that_of_a_whole_scf(examples, water):
     from jqc.xc.quadrature import features, quadrature
 
     rho = features(system, pad(student) - pad(teacher), "rho")[0, 0]
-    n = float(examples["b3lyp"].n_electrons)
+    n = float(examples("b3lyp").n_electrons)
     run = jax.jit(lambda example: SCFLoss()(network(1), jqc.functional("b3lyp"), example, KEY)[1])
-    found = run(examples["b3lyp"])
+    found = run(examples("b3lyp"))
     assert float(found["energy"]) == pytest.approx((student.energy - teacher.energy) ** 2 / 1e-3 / n, rel=1e-7)
     assert float(found["density"]) == pytest.approx(float(jnp.sum(rho**2 * quadrature(system).weights)) / n, rel=1e-5)
-    rough = run(jax.tree.map(lambda leaf: leaf[0], stack([examples["b3lyp"]])))
+    rough = run(jax.tree.map(lambda leaf: leaf[0], stack([examples("b3lyp")])))
     for name, value in found.items():
         assert rough[name].dtype == np.float32
         assert float(rough[name]) == pytest.approx(float(value), rel=1e-5)
@@ -269,7 +287,7 @@ def test_an_example_without_integrals_is_refused(water_example):
 def test_terms_of_weight_zero_are_not_computed(name, water_example, examples):
     """Also whether the rest goes without them: a program's shapes are found, nothing is computed."""
     weights = {"energy", "density", "gradient", "hessian", "commutator", "perturbative"} & {*vars(LOSSES[name])}
-    example = examples["b3lyp"] if LOSSES[name].needs_integrals else water_example
+    example = examples("b3lyp") if LOSSES[name].needs_integrals else water_example
     for left_out in weights:
         if not any(getattr(LOSSES[name], each) for each in weights - {left_out}):
             continue
