@@ -23,7 +23,6 @@ from jqc.xc.neural.learned import Learned
 FUNCTIONAL, CONFIG = "functional.npz", "config.json"
 """What a run's folder holds besides what training keeps there."""
 
-
 HELD_BACK = 0.1
 """Share of formulas to validate on where no labels are given for that."""
 
@@ -46,13 +45,20 @@ def distil(config: DistillConfig, folder: Path, progress: Progress | None = None
     student = create(config.model, jax.random.key(config.training.seed), **config.options)
     data, validation = datasets(config)
     make_folder(folder)
-    write_json(folder / CONFIG, config.to_dict())
     teacher = named_functional(str(data.settings["functional"]))
     loss = one_by_one(lambda student, example, key: config.loss(student, teacher, example, key))
     fitted = fit(
-        loss, student, data.classes, validation.classes, config.training, folder / "training", progress=progress
+        loss,
+        student,
+        data.classes,
+        validation.classes,
+        config.training,
+        folder / "training",
+        about=_identity(config, data, validation),
+        progress=progress,
     )
     provenance = _provenance(config, data, validation, fitted)
+    write_json(folder / CONFIG, config.to_dict())
     save(folder / FUNCTIONAL, fitted.parameters, provenance)
     return Distilled(fitted.parameters, fitted, provenance)
 
@@ -66,6 +72,14 @@ def datasets(config: DistillConfig) -> tuple[Dataset, Dataset]:
     data, validation = made(config.data), made(config.validation)
     same_labels(data, validation, config.validation)
     return data, validation
+
+
+def _identity(config: DistillConfig, data: Dataset, validation: Dataset) -> dict[str, Any]:
+    """What makes it the same run, wherever its labels lie."""
+    content = config.to_dict()
+    nested = {f"{part} {name}": value for part in ("options", "loss") for name, value in content[part].items()}
+    hashes = {"training labels": data.sha256, "validation labels": validation.sha256}
+    return {"model": config.model, "grid_level": config.grid_level} | nested | hashes
 
 
 def _provenance(config: DistillConfig, data: Dataset, validation: Dataset, fitted: Fitted) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`fit`: the training loop of every learned system."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ def fit(
     settings: TrainingSettings,
     folder: str | Path | None = None,
     *,
+    about: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """Minimise the mean of a loss over examples.
@@ -60,6 +61,9 @@ def fit(
         How long, how fast, in what order.
     folder
         Where checkpoints and records are kept; a run of the same settings goes on from its last checkpoint.
+    about
+        Plain values by name that a run in `folder` must share to go on: what the loss and the data are, of which
+        training sees numbers only.
     progress
         Called with every record, see `jqc.training.records`; `live_table` makes one.
 
@@ -77,7 +81,7 @@ def fit(
     >>> print(f"{fitted.parameters:.2f}", fitted.stopped)
     3.00 steps
     """
-    run, records = _prepared(loss, parameters, data, validation, settings, folder)
+    run, records = _prepared(loss, parameters, data, validation, settings, folder, about or {})
 
     def tell(record: Record) -> None:
         record = finite(record)
@@ -99,7 +103,7 @@ def fit(
     return Fitted(best_parameters(run), run.state, history, why_done(run, settings) or "interrupted")
 
 
-def _prepared(loss, parameters, data, validation, settings, folder) -> tuple[Run, list[Record]]:
+def _prepared(loss, parameters, data, validation, settings, folder, about) -> tuple[Run, list[Record]]:
     """The run to go on with, and its records; everything is checked here."""
     sizes = [count(examples, f"data[{at}]") for at, examples in enumerate(data)]
     others = [count(examples, f"validation[{at}]") for at, examples in enumerate(validation)]
@@ -108,7 +112,7 @@ def _prepared(loss, parameters, data, validation, settings, folder) -> tuple[Run
     run = begin(init(loss, parameters, take(data[0], np.arange(min(settings.batch_size, sizes[0]))), settings))
     if folder is None:
         return run, []
-    claim(Path(folder), description(settings, sizes, others, run))
+    claim(Path(folder), description(settings, sizes, others, run) | {"run": dict(about)})
     return resume(Path(folder), run)
 
 

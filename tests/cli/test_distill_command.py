@@ -73,6 +73,7 @@ def test_from_labels_to_a_functional(config, labels, tmp_path, capsys):
     assert jqc.functional(str(out)).parameters is not None
     assert len((out / "functional.npz").read_bytes()) == pytest.approx(len(before), abs=200)
     assert "steps" in refused(capsys, config, "--out", out, "--steps", 4)
+    assert "loss name" in refused(capsys, config, "--out", out, "--loss", "commutator")
 
 
 @pytest.mark.parametrize(
