@@ -29,9 +29,9 @@ from jqc.system import build_system
 from jqc.system.basis import make_mole
 from jqc.system.lengths import lengths_needed
 from jqc.training import TrainingSettings
+from jqc.xc import registry
 from jqc.xc.base import integrate
 from jqc.xc.neural.architectures import create
-from jqc.xc.registry import register
 
 SLOPE = 1e-6
 """Relative, of derivatives along a direction; what differences of fourth order leave, and an SCF's residual."""
@@ -80,10 +80,18 @@ TEACHERS = {"test-network": network(7), "test-slater": slater(1.05)}
 
 
 @pytest.fixture(scope="module")
-def examples(water, labels, example_of):
+def teachers():
+    """Functionals that labels can be made with, known by name as long as this file's tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_registered", dict(registry._registered))
+        for name, teacher in TEACHERS.items():
+            registry.register(name, teacher)
+        yield
+
+
+@pytest.fixture(scope="module")
+def examples(water, labels, example_of, teachers):
     """Water as a teacher solves it, by the teacher's name, with integrals."""
-    for name, teacher in TEACHERS.items():
-        register(name, teacher)
 
     def arrays_of(name):
         settings = LabelSettings(name, grid_level=0)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jqc.errors import InputError
+from jqc.errors import FunctionalError, InputError
 from jqc.xc import functional
 from jqc.xc import registry as registry_module
 from jqc.xc.neural import stored as stored_module
