@@ -90,15 +90,19 @@ def remove_abandoned(folder: Path) -> None:
 
 def write_json(path: Path, numbers: Any) -> None:
     """Write numbers as JSON, atomically; what is infinite or undefined becomes null."""
-    write_atomically(path, (json.dumps(_finite(numbers), indent=2, allow_nan=False) + "\n").encode())
+    write_atomically(path, (json.dumps(finite(numbers), indent=2, allow_nan=False) + "\n").encode())
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN."""
+def finite(value: Any) -> Any:
+    """The value as JSON can hold it: null where it is infinite or undefined.
+
+    >>> finite({"loss": float("nan"), "step": 3})
+    {'loss': None, 'step': 3}
+    """
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

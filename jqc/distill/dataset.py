@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jqc.data.record import Record
 from jqc.data.store import Store, open_store
 from jqc.distill.example import Example, make_example, stack, with_integrals
 from jqc.errors import StoreError
@@ -47,7 +48,7 @@ def load(
     if not store.settings.get("derivatives"):
         raise StoreError(f"{folder / 'store.json'} is of labels without derivatives; label with --derivatives 2.")
     names = _all_names(store) if names is None else list(names)
-    molecules = {name: molecule_of(store, name) for name in names}
+    molecules = {name: _molecule(store, name) for name in names}
     needed = needed_by_name(molecules, str(store.settings["basis"]))
     grouped = []
     for closed in (True, False):
@@ -72,7 +73,7 @@ def split_by_formula(folder: Path, share: float) -> tuple[list[str], list[str]]:
     store = open_store(folder)
     by_formula: dict[str, list[str]] = {}
     for name in _all_names(store):
-        numbers = sorted(np.asarray(molecule_of(store, name).numbers).tolist())
+        numbers = sorted(np.asarray(_molecule(store, name).numbers).tolist())
         by_formula.setdefault(hashlib.sha256(bytes(numbers)).hexdigest(), []).append(name)
     if len(by_formula) < 2:
         raise StoreError(f"{folder} holds molecules of one formula; give labels to validate on.")
@@ -88,15 +89,14 @@ def _all_names(store: Store) -> list[str]:
     return names
 
 
-def molecule_of(store: Store, name: str) -> Molecule:
-    """The molecule of a record.
-
-    Raises:
-        StoreError: the record is damaged.
-    """
-    record = store.read(name, ("numbers", "coords"))
+def molecule_of(record: Record) -> Molecule:
+    """The molecule of a label."""
     charge, spin = int(record.attributes["charge"]), int(record.attributes["spin"])
     return Molecule(record.arrays["numbers"], record.arrays["coords"], charge, spin)  # pyright: ignore[reportArgumentType]
+
+
+def _molecule(store: Store, name: str) -> Molecule:
+    return molecule_of(store.read(name, ("numbers", "coords")))
 
 
 def same_labels(one: Dataset, other: Dataset, folder: Path) -> None:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jqc.scf.energy import exchange_matrix, exchange_on_pair
-from jqc.scf.grassmann import Point, Tangent, blocks, density_change
+from jqc.scf.grassmann import Point, Tangent, density_change, gradient_from, product_from
 from jqc.typing import Array, Float
 
 
@@ -33,7 +33,7 @@ def exchange_labels(
 
     def energy_and_gradient(at: Point) -> tuple[Array, Tangent]:
         fock = _fock(factor, at)
-        return 0.5 * jnp.sum(fock * at.dm), 2 * at.electrons_per_orbital * blocks(at, fock)[1]
+        return 0.5 * jnp.sum(fock * at.dm), gradient_from(at, fock)
 
     everywhere = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), at, displaced)
     energies, gradients = jax.lax.map(energy_and_gradient, everywhere)
@@ -49,12 +49,10 @@ def _fock(factor: Float[Array, "aux pair"], at: Point) -> Float[Array, "spin ao 
 
 
 def _product(factor: Float[Array, "aux pair"], at: Point, fock: Float[Array, "spin ao ao"], x: Tangent) -> Tangent:
-    """2n (F_vv X − X F_oo + C_vᵀ δF C_o)."""
-    occ_occ, _, virt_virt = blocks(at, fock)
+    """Hessian of E_K times X."""
     left, right = density_change(at, x)
     pairs = [exchange_on_pair(a, b, factor) for a, b in zip(left, right, strict=True)]
-    answer = -0.5 * len(pairs) * jnp.swapaxes(at.virtual, -1, -2) @ jnp.stack(pairs)
-    return 2 * at.electrons_per_orbital * (virt_virt @ x - x @ occ_occ + answer)
+    return product_from(at, fock, -0.5 * len(pairs) * jnp.stack(pairs), x)
 
 
 FIELDS = ("energies", "gradients", "products")

@@ -11,12 +11,12 @@ import jax
 from jqc.data.record import Record
 from jqc.data.store import Store, open_store
 from jqc.data.tasks import Outcome, run_tasks
+from jqc.distill.dataset import molecule_of
 from jqc.distill.labels import LabelSettings
 from jqc.distill.measure import measure
 from jqc.distill.rows import Labelled
 from jqc.distill.subjects import Subject
 from jqc.errors import StoreError
-from jqc.system import Molecule
 from jqc.system.lengths import Lengths
 from jqc.xc import functional as named_functional
 from jqc.xc.base import Functional
@@ -118,10 +118,8 @@ def labelled(store: Store, name: str) -> Labelled:
         StoreError: the record is damaged.
     """
     record = store.read(name, ("numbers", "coords", "energy"))
-    charge, spin = int(record.attributes["charge"]), int(record.attributes["spin"])
-    molecule = Molecule(record.arrays["numbers"], record.arrays["coords"], charge, spin)  # pyright: ignore[reportArgumentType]
     digest = hashlib.sha256((store.folder / f"{name}.h5").read_bytes()).hexdigest()
-    return Labelled(molecule, record.attributes, float(record.arrays["energy"]), digest)
+    return Labelled(molecule_of(record), record.attributes, float(record.arrays["energy"]), digest)
 
 
 def label_settings(store: Store) -> LabelSettings:

@@ -191,12 +191,18 @@ def gradient_from(at: Point, fock: Float[Array, "spin ao ao"]) -> Tangent:
     return 2 * at.electrons_per_orbital * blocks(at, fock)[1]
 
 
-def hvp_from(functional: Functional, system: System, at: Point, held: Reference, x: Tangent) -> Tangent:
-    """Hessian times X where the Fock matrix and the features are at hand."""
-    occ_occ, _, virt_virt = blocks(at, held.fock)
-    response = fock_response(functional, system, held, *density_change(at, x))
+def product_from(
+    at: Point, fock: Float[Array, "spin ao ao"], response: Float[Array, "spin ao occ"], x: Tangent
+) -> Tangent:
+    """2n (F_vv X − X F_oo + C_vᵀ δF C_o) of a Fock matrix and its response δF C_o along X at hand."""
+    occ_occ, _, virt_virt = blocks(at, fock)
     answer = jnp.swapaxes(at.virtual, -1, -2) @ response
     return 2 * at.electrons_per_orbital * (virt_virt @ x - x @ occ_occ + answer)
+
+
+def hvp_from(functional: Functional, system: System, at: Point, held: Reference, x: Tangent) -> Tangent:
+    """Hessian times X where the Fock matrix and the features are at hand."""
+    return product_from(at, held.fock, fock_response(functional, system, held, *density_change(at, x)), x)
 
 
 def reference_at(functional: Functional, system: System, at: Point) -> Reference:

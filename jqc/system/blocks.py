@@ -192,6 +192,13 @@ def _orbitals_behind(masks: list[np.ndarray], shells: tuple[Shells, ...], places
     return np.take_along_axis(index, order, axis=1).astype(np.int32)
 
 
+def group_orbitals(
+    shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], group: BlockGroup
+) -> Float[Array, "block row 4 grid"]:
+    """φ and ∇φ of all blocks of a group."""
+    return jax.lax.map(lambda block: block_orbitals(shells, atom_coords, block, True), group)
+
+
 def block_orbitals(
     shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], block: BlockGroup, gradient: bool
 ) -> Float[Array, "row component grid"]:

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jqc.process import release_freed_memory
-from jqc.system.blocks import BlockGroup, block_orbitals
+from jqc.system.blocks import BlockGroup, group_orbitals
 from jqc.system.build import System
-from jqc.system.gto import Shells
 from jqc.timing import stage
-from jqc.typing import Array, Float
 
 ORBITAL_BUDGET = 3 << 30
 """Bytes of orbital values on the grid that are kept at most; beyond it they are evaluated again in every pass."""
+
+_evaluate = jax.jit(group_orbitals)
 
 
 def keep_orbitals(system: System) -> System:
@@ -67,10 +67,3 @@ def _within(system: System) -> list[BlockGroup]:
             break
         kept.append(replace(group, orbitals=None))
     return kept
-
-
-@jax.jit
-def _evaluate(
-    shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], group: BlockGroup
-) -> Float[Array, "block row 4 grid"]:
-    return jax.lax.map(lambda block: block_orbitals(shells, atom_coords, block, True), group)

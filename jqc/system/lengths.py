@@ -37,7 +37,7 @@ class Lengths:
     groups: tuple[GroupShape, ...] = ()
 
     def joined(self, other: "Lengths") -> "Lengths":
-        """Room for what either has room for; groups are those of the one with orbitals to spare."""
+        """Room for what either has room for; groups are those of the first that has any."""
         pairs = zip_longest(self.shells, other.shells, fillvalue=(0, 0))
         return Lengths(
             max(self.atoms, other.atoms),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import jax
 
 from jqc.system.basis import make_mole, make_shells
-from jqc.system.blocks import BlockGroup, GroupShape, block_orbitals, make_groups
+from jqc.system.blocks import BlockGroup, GroupShape, group_orbitals, make_groups
 from jqc.system.grid import molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.lengths import Lengths, lengths_needed
@@ -46,9 +46,7 @@ def sample(molecule: Molecule, basis: str, grid_level: int | None = None, room: 
 
 def with_orbitals(sampled: Sampled) -> Sampled:
     """φ and ∇φ evaluated once, for several passes over the quadrature within one program."""
-
-    def evaluated(group: BlockGroup) -> BlockGroup:
-        values = jax.lax.map(lambda block: block_orbitals(sampled.shells, sampled.coords, block, True), group)
-        return replace(group, orbitals=values)
-
-    return replace(sampled, groups=tuple(map(evaluated, sampled.groups)))
+    groups = (
+        replace(group, orbitals=group_orbitals(sampled.shells, sampled.coords, group)) for group in sampled.groups
+    )
+    return replace(sampled, groups=tuple(groups))

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from jqc.errors import TrainingError
+from jqc.files import finite
 from jqc.timing import stage
 from jqc.training.batches import Batch, Examples, count, take, training_batches, validation_batches
 from jqc.training.folder import METRICS, claim, description, resume, save
 from jqc.training.interrupt import asked_to_stop
-from jqc.training.records import Progress, Record, append, finite
+from jqc.training.records import Progress, Record, append
 from jqc.training.run import Reason, Run, begin, best_parameters, judge, why_done
 from jqc.training.settings import MOST_STEPS, TrainingSettings
 from jqc.training.step import Key, Loss, Parameters, TrainState, init, step, without_sums

@@ -9,7 +9,6 @@ steps.
 """
 
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,17 +22,6 @@ Record = dict[str, Any]
 
 Progress = Callable[[Record], None]
 """Called with every record."""
-
-
-def finite(value: Any) -> Any:
-    """The value as JSON can hold it: null where it is infinite or undefined.
-
-    >>> finite({"loss": float("nan"), "step": 3})
-    {'loss': None, 'step': 3}
-    """
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def append(path: Path, record: Record) -> None:

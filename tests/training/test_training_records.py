@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from jqc.errors import TrainingError
+from jqc.files import finite
 from jqc.training import live_table, read_records
-from jqc.training.records import append, finite, records_until
+from jqc.training.records import append, records_until
 
 TRAINING = {
     "kind": "training",
