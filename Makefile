@@ -21,7 +21,7 @@ test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0
 test: export TF_CPP_MIN_LOG_LEVEL = 3
 test: export OMP_NUM_THREADS = 1
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow" $(PYTEST_ARGS)
 
 lint: export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 lint: $(VENV)/.installed-dev

@@ -15,7 +15,7 @@ from jqc.scf.grassmann import Point, Tangent, frames, generator
 from jqc.system import Molecule, System, build_system
 from jqc.system.lengths import Lengths
 from jqc.system.sampled import Sampled, sample
-from jqc.typing import Array, Float
+from jqc.typing import Array, Float, Int
 
 
 @jax.tree_util.register_dataclass
@@ -45,6 +45,14 @@ class Example:
         if self.integrals is None:
             raise InputError("the example holds no integrals; add them with jqc.distill.example.with_integrals.")
         return replace(self.integrals, shells=self.sampled.shells, groups=self.sampled.groups)
+
+    def at(self, densities: Int[Array, "density"]) -> "Example":
+        """The example with some of its densities, by their numbers; the solution is 0."""
+        exchange = {
+            omega: replace(each, energies=each.energies[densities], gradients=each.gradients[densities])
+            for omega, each in self.exchange.items()
+        }
+        return replace(self, points=jax.tree.map(lambda leaf: leaf[densities], self.points), exchange=exchange)
 
     @property
     def electrons_per_orbital(self) -> int:

@@ -108,15 +108,18 @@ def _derivatives(
     if not len(changes):
         return *at_each(u), changes
     rows = u.shape[1]
-    both = lambda u, sign: u if rows == 2 else 0.5 * jnp.concatenate([u, sign * u])  # noqa: E731
 
-    def along(change, sign):
-        return jax.jvp(jax.value_and_grad(energy), (both(u[0], 1.0),), (both(change, sign),))
+    def alike(change):
+        (value, slope), (_, answer) = jax.jvp(jax.value_and_grad(energy), (u[0],), (change,))
+        return value, slope, answer
 
-    (first, slope), (_, answers) = jax.vmap(along, out_axes=((None, None), 0))(changes, signs)
+    def opposite(change):
+        both, change = 0.5 * jnp.concatenate([u[0]] * 2), 0.5 * jnp.concatenate([change, -change])
+        (value, slope), (_, answer) = jax.jvp(jax.value_and_grad(energy), (both,), (change,))
+        return value, slope[:1], answer[:1]
+
+    # One after another, for a vectorised `cond` would take both ways; spins that change alike need no second row.
+    along = lambda each: alike(each[0]) if rows == 2 else jax.lax.cond(each[1] > 0, alike, opposite, each[0])  # noqa: E731
+    first, slope, answers = jax.lax.map(along, (changes, signs))
     energies, slopes = at_each(u[1:]) if len(u) > 1 else (u[1:, 0, 0, 0], u[1:])
-    return (
-        jnp.concatenate([first[None], energies]),
-        jnp.concatenate([slope[None, :rows], slopes]),
-        answers[:, :rows],
-    )
+    return jnp.concatenate([first[:1], energies]), jnp.concatenate([slope[:1], slopes]), answers

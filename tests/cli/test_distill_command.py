@@ -9,7 +9,7 @@ import jqc
 from jqc.cli.main import run
 from jqc.xc.neural.files import read_provenance
 
-QUICK = ("--basis", "sto-3g", "--grid-level", "0", "--derivatives", "1")
+QUICK = ("--basis", "sto-3g", "--grid-level", "0", "--derivatives", "1", "--xc")
 
 PAIRS = (("H", "H", 0.74), ("H", "H", 0.90), ("Li", "H", 1.60))
 
@@ -33,11 +33,11 @@ validate_every = 3
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory) -> Path:
+def labels(tmp_path_factory, teacher) -> Path:
     folder = tmp_path_factory.mktemp("labels")
     path = folder / "pairs.xyz"
     path.write_text("".join(f"2\n\n{a} 0 0 0\n{b} 0 0 {r}\n" for a, b, r in PAIRS))
-    assert run(["label", str(path), "--out", str(folder / "store"), *QUICK]) == 0
+    assert run(["label", str(path), "--out", str(folder / "store"), *QUICK, teacher]) == 0
     return folder / "store"
 
 
@@ -55,7 +55,7 @@ def refused(capsys, *arguments: object) -> str:
     return error
 
 
-def test_from_labels_to_a_functional(config, labels, tmp_path, capsys):
+def test_from_labels_to_a_functional(config, labels, teacher, tmp_path, capsys):
     out = tmp_path / "run"
     assert run(["distill", str(config), "--out", str(out)]) == 0
     assert "stopped: steps" in capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_from_labels_to_a_functional(config, labels, tmp_path, capsys):
     assert json.loads((out / "config.json").read_text())["model"] == "nn-mgga"
     provenance = read_provenance(out / "functional.npz")
     assert sorted(provenance["examples"].values()) == [1, 2]  # hydrogen twice, and the hydride
-    assert provenance["labels"]["functional"] == "b3lyp"
+    assert provenance["labels"]["functional"] == teacher
     hydrogen = jqc.Molecule.from_arrays(["H", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.4]])
     result = jqc.scf(jqc.build_system(hydrogen, "sto-3g", grid_level=0), jqc.functional(str(out)))
     assert result.converged
@@ -107,7 +107,7 @@ def test_labels_that_cannot_be_learned_from_are_refused(labels, config, tmp_path
     assert "pairs-00001.h5" in error
     assert "delete it" in error
     other = tmp_path / "other"
-    assert run(["label", str(labels.parent / "pairs.xyz"), "--out", str(other), *QUICK, "--xc", "pbe0"]) == 0
+    assert run(["label", str(labels.parent / "pairs.xyz"), "--out", str(other), *QUICK, "slater"]) == 0
     capsys.readouterr()
-    assert "functional = pbe0" in refused(capsys, "--data", labels, "--validation", other, *out)
+    assert "functional = slater" in refused(capsys, "--data", labels, "--validation", other, *out)
     assert not (tmp_path / "run").exists()

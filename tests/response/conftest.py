@@ -46,13 +46,11 @@ def in_field() -> Callable[..., SCFResult]:
 
 @pytest.fixture(scope="session")
 def moved() -> Callable[..., SCFResult]:
-    """A result with one coordinate shifted and the quadrature left where it was: `moved(result, move, 1e-3)`."""
+    """A result with its nuclei shifted and the quadrature left where it was: `moved(result, shift)`."""
 
-    def run(result: SCFResult, move: int, step: float) -> SCFResult:
+    def run(result: SCFResult, shift: np.ndarray) -> SCFResult:
         molecule, system = result.system.molecule, result.system
-        coords = np.array(molecule.coords)
-        coords.flat[move] += step
-        there = replace(molecule, coords=coords)
+        there = replace(molecule, coords=np.asarray(molecule.coords) + shift)
         built = build_system(there, coulomb=system.coulomb, grid_level=1, like=system)
         omegas = tuple(omega for omega, _ in result.functional.exchange if omega)
         built = jqc.system.with_range(built, omegas) if omegas else built

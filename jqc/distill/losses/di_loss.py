@@ -35,7 +35,8 @@ class DILoss:
     hessian
         Σ (Hess[X])²/D over Σ D X², without unit, a mean over `tangents`.
     displaced
-        Weight of gradients at displaced densities, relative to those at the solution.
+        Weight of the gradient at a displaced density, relative to that at the solution; which one is drawn anew at
+        every step.
     tangents
         Random combinations of the labelled tangents along which the Hessian is taken at every step.
     triplets
@@ -58,14 +59,14 @@ class DILoss:
         self, student: Functional, teacher: Functional, example: Example, key: Array
     ) -> tuple[Float[Array, ""], Terms]:
         """Loss of one example, and its terms without their weights; a term of weight zero is not computed."""
-        example = evaluated(example)
-        densities = len(example.points.occupied) if self.gradient and self.displaced else 1
-        chosen, signs = self._directions(example, key)
-        found = residuals(Difference(student, teacher), example, densities, chosen, signs)
+        on_density, on_directions = jax.random.split(key)
+        example = self._densities(evaluated(example), on_density)
+        chosen, signs = self._directions(example, on_directions)
+        found = residuals(Difference(student, teacher), example, len(example.points.occupied), chosen, signs)
 
         def gradient():
             slopes = jnp.sum(example.inverse_curvature * found.gradients**2, axis=(1, 2, 3))
-            return slopes[0] + self.displaced * slopes[1:].sum() / max(1, densities - 1)
+            return slopes[0] + self.displaced * slopes[1:].sum()
 
         def hessian():
             x = jnp.tensordot(chosen, example.tangents, axes=1)
@@ -80,6 +81,13 @@ class DILoss:
             "hessian": hessian,
         }
         return weighted(self, example, terms)
+
+    def _densities(self, example: Example, key: Array) -> Example:
+        """The example at its solution, and at one of its displaced densities if that is asked for."""
+        last = len(example.points.occupied) - 1
+        if not (self.gradient and self.displaced and last):
+            return example.at(jnp.array([0]))
+        return example.at(jnp.array([0, jax.random.randint(key, (), 1, last + 1)]))
 
     def _directions(
         self, example: Example, key: Array
