@@ -29,7 +29,7 @@ class CommutatorLoss:
     Parameters
     ----------
     energy
-        ΔE² per electron over `ENERGY_SCALE`, in hartree.
+        `energy_term` of ΔE per electron, in hartree.
     commutator
         ‖[F, nP]‖² = ½ Σ g² per electron, in hartree²; its weight is in 1/hartree.
 

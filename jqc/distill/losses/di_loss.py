@@ -27,7 +27,7 @@ class DILoss:
     Parameters
     ----------
     energy
-        ΔE² per electron over `ENERGY_SCALE`, in hartree, at the solution.
+        `energy_term` of ΔE per electron, in hartree, at the solution.
     density
         ∫(δρ)² per electron of the density that one diagonalisation makes of the solution.
     gradient

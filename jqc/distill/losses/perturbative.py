@@ -16,7 +16,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from jqc.distill.example import Example
-from jqc.distill.losses.terms import Terms, at_solution, check, energy_term, evaluated, weighted
+from jqc.distill.losses.terms import ENERGY_SCALE, Terms, at_solution, check, energy_term, evaluated, weighted
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 
@@ -28,7 +28,7 @@ class PerturbativeLoss:
     Parameters
     ----------
     energy
-        ΔE² per electron over `ENERGY_SCALE`, in hartree.
+        `energy_term` of ΔE per electron, in hartree.
     perturbative
         δE² per electron over `ENERGY_SCALE`, in hartree.
 
@@ -52,7 +52,7 @@ class PerturbativeLoss:
         found = at_solution(student, teacher, evaluated(example))
         terms = {
             "energy": lambda: energy_term(found.energies[0]),
-            "perturbative": lambda: energy_term(second_order(example, found.gradients[0])),
+            "perturbative": lambda: second_order(example, found.gradients[0]) ** 2 / ENERGY_SCALE,
         }
         return weighted(self, example, terms)
 

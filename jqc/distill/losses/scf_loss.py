@@ -47,7 +47,7 @@ class SCFLoss:
     Parameters
     ----------
     energy
-        ΔE² per electron over `ENERGY_SCALE`, in hartree.
+        `energy_term` of ΔE per electron, in hartree.
     density
         ∫(ρ_θ − ρ*)² per electron, in 1/bohr³.
 

@@ -65,5 +65,10 @@ def at_solution(student: Functional, teacher: Functional, example: Example) -> R
 
 
 def energy_term(energy: Float[Array, ""]) -> Float[Array, ""]:
-    """ΔE² over `ENERGY_SCALE`, in hartree."""
-    return energy**2 / ENERGY_SCALE
+    """Smooth absolute error 2s(√(1 + (ΔE/s)²) − 1) in hartree, s = `ENERGY_SCALE`.
+
+    It is ΔE²/s for small errors and 2|ΔE| for large ones: an untrained student is wrong by hartrees, and the square of
+    that would leave nothing of the other terms.
+    """
+    x = energy / ENERGY_SCALE
+    return 2 * ENERGY_SCALE * x**2 / (1 + jnp.sqrt(1 + x**2))

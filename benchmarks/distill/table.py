@@ -1,0 +1,133 @@
+"""Write the study's figures into the documentation: evaluations of all runs, and what each term of the loss buys.
+
+python benchmarks/distill/table.py STUDY docs/results
+
+Statistics of every run go to docs/results/distill.json; tables stand between the markers of docs/results/distill.md.
+"""
+
+import argparse
+import json
+import re
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jqc.report.measures import TABLES
+from jqc.training.records import read_records
+
+ARMS = {"e-rho": "E+ρ", "e-rho-grad": "E+ρ+∇", "e-rho-grad-hess": "E+ρ+∇+H"}
+"""The losses that the study compares; the first one is what the others are measured against."""
+
+Summary = dict[str, Any]
+
+
+def mean_of(key: str) -> Callable[[Summary], float]:
+    """A mean of magnitudes from a summary."""
+    return lambda summary: summary[key]["mean"]
+
+
+GAINS: dict[str, Callable[[Summary], float]] = {
+    "total energy": mean_of("energy_error_hartree"),
+    "E_ρ": mean_of("density_energy_error_hartree"),
+    "‖Δρ‖": mean_of("density_distance_au"),
+    "dipole": mean_of("dipole_error_debye"),
+    "Fock builds": mean_of("fock_builds"),
+    "singlets": mean_of("singlet_error_ev"),
+    "triplets": mean_of("triplet_error_ev"),
+}
+"""What is compared between arms."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained and evaluated functional of the study."""
+
+    architecture: str
+    loss: str
+    seed: int
+    steps: int
+    seconds: float
+    summary: Summary
+
+
+def runs_of(study: Path, data: str) -> tuple[dict[str, Run], dict[str, Summary]]:
+    """Finished runs by name, and the functionals that they are compared with."""
+    runs, references = {}, {}
+    for path in sorted((study / "runs").glob(f"*/evaluation/{data}.json")):
+        folder = path.parents[1]
+        content, config = json.loads(path.read_text()), json.loads((folder / "config.json").read_text())
+        seconds = read_records(folder / "training" / "metrics.jsonl")[-1]["seconds"]
+        own = content["functionals"].pop(content["functional"])
+        training = config["training"]
+        runs[folder.name] = Run(
+            config["model"], config["loss"]["name"], training["seed"], training["steps"], seconds, own["summary"]
+        )
+        references |= {name: made["summary"] for name, made in content["functionals"].items()}
+    return runs, references
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table whose first column is text."""
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def measured(runs: dict[str, Run], references: dict[str, Summary]) -> Iterator[str]:
+    """Every figure of every run, as `jqc evaluate` tells them."""
+    rows = [(name, summary, "") for name, summary in references.items()]
+    rows += [(name, run.summary, f"{run.steps} / {run.seconds / 60:.0f}") for name, run in runs.items()]
+    for title, columns in TABLES.items():
+        header = [title, *(f"{each.name} {each.unit}".strip() for each in columns), "steps / minutes"]
+        yield markdown(header, [[name, *(c.cell(summary) for c in columns), cost] for name, summary, cost in rows])
+
+
+def changes(runs: dict[str, Run], arm: str, value: Callable[[Summary], float]) -> dict[str, list[float]]:
+    """Relative change against the first arm, by architecture, one for each seed."""
+    found: dict[str, list[float]] = {}
+    first = {(run.architecture, run.seed): run for run in runs.values() if run.loss == next(iter(ARMS))}
+    for run in runs.values():
+        start = first.get((run.architecture, run.seed))
+        if run.loss == arm and start is not None:
+            found.setdefault(run.architecture, []).append(value(run.summary) / value(start.summary) - 1)
+    return found
+
+
+def gained(runs: dict[str, Run]) -> Iterator[str]:
+    """What each arm changes: by architecture as a mean over seeds (and their spread), and over architectures."""
+    architectures = list(dict.fromkeys(run.architecture for run in runs.values()))
+    for arm in list(ARMS)[1:]:
+        rows = []
+        for name, value in GAINS.items():
+            by_architecture = changes(runs, arm, value)
+            means = [statistics.mean(each) for each in by_architecture.values()]
+            cells = [_percent(by_architecture.get(each, [])) for each in architectures]
+            rows.append([name, *cells, _percent(means)])
+        yield markdown([f"{ARMS[arm]} against {ARMS['e-rho']}, %", *architectures, "all"], rows)
+
+
+def _percent(values: list[float]) -> str:
+    """A mean, with the standard deviation where there are several."""
+    if not values:
+        return "–"
+    spread = f" ± {100 * statistics.stdev(values):.0f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):+.0f}{spread}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="folder that holds runs/")
+    parser.add_argument("results", type=Path, help="folder of distill.md and distill.json")
+    parser.add_argument("--data", default="test", help="labels that the runs were evaluated on")
+    options = parser.parse_args()
+    runs, references = runs_of(options.study, options.data)
+    content = {"runs": {name: vars(run) for name, run in runs.items()}, "references": references}
+    (options.results / "distill.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    page = options.results / "distill.md"
+    body = "\n\n".join(["<!-- study -->", *gained(runs), *measured(runs, references), "<!-- end -->"])
+    page.write_text(re.sub(r"<!-- study -->.*?<!-- end -->", lambda _: body, page.read_text(), flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()
