@@ -7,8 +7,9 @@ done
 python benchmarks/distill/run.py --study STUDY --workers 2
 python benchmarks/distill/table.py STUDY docs/results
 
-Every run is a folder STUDY/runs/ARCHITECTURE-LOSS-SEED that `jqc distill` makes and `jqc evaluate` measures. Whatever
-is done is left alone, whatever was stopped goes on: the study may be cut anywhere and started again.
+Every run is a folder STUDY/runs/ARCHITECTURE-LOSS-SEED (of controls: and their steps) that `jqc distill` makes and
+`jqc evaluate` measures. Whatever is done is left alone, whatever was stopped goes on: the study may be cut anywhere and
+started again.
 """
 
 import argparse
@@ -27,7 +28,10 @@ SEEDS = {"xcdiff": (0, 1, 2)}
 """Of architectures with more than one."""
 
 STEPS = 4000
-"""Of every run; with four examples a step, 14 epochs of the training molecules."""
+"""Of every run; with two examples a step, 7 epochs of the training molecules."""
+
+CONTROLS = (("xcdiff", "e-rho", 4.0), ("xcdiff", "scf", 0.05))
+"""Architecture, loss and multiple of the steps: as long as DI-Loss takes, and the density at self-consistency."""
 
 CONFIG = """\
 data = "{study}/labels/train"
@@ -39,15 +43,15 @@ name = "{loss}"
 
 [training]
 steps = {steps}
-batch_size = 4
-learning_rate = 3e-3
+batch_size = 2
+learning_rate = 5e-3
 warmup = {warmup}
 decay = 0.01
 ema = 0.99
 clip = 0.1
-log_every = 20
+log_every = 50
 validate_every = {validate_every}
-checkpoint_every = 100
+checkpoint_every = 200
 seed = {seed}
 """
 
@@ -59,20 +63,23 @@ class Piece:
     architecture: str
     loss: str
     seed: int
+    steps: int
+    control: bool = False
 
     @property
     def name(self) -> str:
         """Its folder's name."""
-        return f"{self.architecture}-{self.loss}-{self.seed}"
+        return f"{self.architecture}-{self.loss}-{self.seed}" + f"-{self.steps}" * self.control
 
 
-def pieces(only: str) -> Iterator[Piece]:
-    """All runs whose name contains `only`, first seeds first."""
+def pieces(steps: int) -> Iterator[Piece]:
+    """All runs, first seeds first, controls last."""
     for seed in sorted({0, *itertools.chain(*SEEDS.values())}):
         for architecture, loss in itertools.product(ARCHITECTURES, LOSSES):
-            piece = Piece(architecture, loss, seed)
-            if seed in SEEDS.get(architecture, (0,)) and only in piece.name:
-                yield piece
+            if seed in SEEDS.get(architecture, (0,)):
+                yield Piece(architecture, loss, seed, steps)
+    for architecture, loss, multiple in CONTROLS:
+        yield Piece(architecture, loss, 0, max(1, round(multiple * steps)), control=True)
 
 
 def jqc(*arguments: str | Path, threads: int, log: Path) -> int:
@@ -83,15 +90,13 @@ def jqc(*arguments: str | Path, threads: int, log: Path) -> int:
         return subprocess.run(command, env=environment, stdout=output, stderr=output).returncode
 
 
-def train_and_evaluate(piece: Piece, study: Path, steps: int, limit: int | None, threads: int) -> str:
+def train_and_evaluate(piece: Piece, study: Path, limit: int | None, threads: int) -> str:
     """Both commands of one run; says how they ended."""
     folder = study / "runs" / piece.name
     folder.mkdir(parents=True, exist_ok=True)
     config, log = folder / "run.toml", folder / "log.txt"
-    warmup, validate_every = max(1, steps // 50), max(1, steps // 20)
-    config.write_text(
-        CONFIG.format(study=study, **vars(piece), steps=steps, warmup=warmup, validate_every=validate_every)
-    )
+    rhythm = {"warmup": piece.steps // 50, "validate_every": max(1, piece.steps // 10)}
+    config.write_text(CONFIG.format(study=study, **vars(piece), **rhythm))
     if not (folder / "functional.npz").exists():
         code = jqc("distill", config, "--out", folder, threads=threads, log=log)
         if code:
@@ -115,8 +120,9 @@ def main() -> None:
     threads = max(1, (os.cpu_count() or 1) // options.workers)
     with ThreadPoolExecutor(options.workers) as pool:
         jobs = [
-            pool.submit(train_and_evaluate, piece, options.study.resolve(), steps, limit, threads)
-            for piece in pieces(options.only)
+            pool.submit(train_and_evaluate, piece, options.study.resolve(), limit, threads)
+            for piece in pieces(steps)
+            if options.only in piece.name
         ]
         for job in jobs:
             print(job.result(), flush=True)

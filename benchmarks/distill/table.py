@@ -86,8 +86,9 @@ def measured(runs: dict[str, Run], references: dict[str, Summary]) -> Iterator[s
 def changes(runs: dict[str, Run], arm: str, value: Callable[[Summary], float]) -> dict[str, list[float]]:
     """Relative change against the first arm, by architecture, one for each seed."""
     found: dict[str, list[float]] = {}
-    first = {(run.architecture, run.seed): run for run in runs.values() if run.loss == next(iter(ARMS))}
-    for run in runs.values():
+    equal = [run for name, run in runs.items() if name == f"{run.architecture}-{run.loss}-{run.seed}"]  # no controls
+    first = {(run.architecture, run.seed): run for run in equal if run.loss == next(iter(ARMS))}
+    for run in equal:
         start = first.get((run.architecture, run.seed))
         if run.loss == arm and start is not None:
             found.setdefault(run.architecture, []).append(value(run.summary) / value(start.summary) - 1)
