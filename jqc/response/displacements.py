@@ -66,7 +66,7 @@ def displacements(result: SCFResult) -> Displacements:
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import jqc
     >>> hydrogen = jqc.Molecule.from_arrays(["H", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.4]])
-    >>> answers = displacements(jqc.scf(jqc.build_system(hydrogen), "pbe"))
+    >>> answers = displacements(jqc.scf(jqc.build_system(hydrogen), "lda"))
     >>> bool(answers.hessian[2, 2] > 0.3)  # the bond's spring
     True
     """

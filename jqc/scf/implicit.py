@@ -53,7 +53,7 @@ def relaxed_dm(functional: Functional, system: System, at: Point, order: int = 2
     >>> import jqc
     >>> from jqc.scf.grassmann import point
     >>> helium = jqc.build_system(jqc.Molecule.from_arrays(["He"], [[0.0, 0.0, 0.0]]))
-    >>> result = jqc.scf(helium, "pbe")
+    >>> result = jqc.scf(helium, "lda")
     >>> at = point(helium, result.mo_coeff)
     >>> bool(jnp.allclose(relaxed_dm(result.functional, helium, at)[0, :5, :5], result.dm, atol=1e-4))
     True

@@ -78,9 +78,9 @@ def by_whole_scfs(name: str, axis: int, xc: str = "pbe", step: float = 2e-3):
 @pytest.mark.parametrize(
     ("name", "xc", "order"),
     [
-        ("water", "pbe", 1),
         ("water", HYBRID, 2),
         ("nh2", "pbe", 1),
+        pytest.param("water", "pbe", 1, marks=pytest.mark.slow),
         pytest.param("water", "b3lyp", 2, marks=pytest.mark.slow),
     ],
 )
