@@ -86,7 +86,7 @@ def test_wrong_weights_are_refused_by_name(which, value):
         ({"hessain": 1.0}, "did you mean hessian"),
         ({"name": "sfc"}, "'sfc' is no loss; choose e-rho, .*perturbative"),
         ({"name": ["scf"]}, "is no loss"),
-        ({"tangents": 0}, "tangents is 0; give a whole number above zero"),
+        ({"tangents": 0}, "tangents is 0; give a whole number from 1 to 2147483647"),
         ({"tangents": 1.5}, "tangents is 1.5"),
         ({"triplets": 1}, "triplets is 1; give true or false"),
         ({"energy": True}, "energy is True"),

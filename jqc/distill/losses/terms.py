@@ -34,7 +34,7 @@ def check(loss: Any, terms: Sequence[str]) -> None:
         if isinstance(default, bool):
             good, fix = isinstance(value, bool), "give true or false"
         elif isinstance(default, int):
-            good, fix = type(value) is int and value > 0, "give a whole number above zero"
+            good, fix = type(value) is int and 0 < value < 1 << 31, "give a whole number from 1 to 2147483647"
         else:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             good, fix = number and 0 <= value <= sys.float_info.max, "give a weight of zero or more"
