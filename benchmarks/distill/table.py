@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jqc.files import write_json
 from jqc.report.measures import TABLES
 from jqc.training.records import read_records
 
@@ -124,7 +125,7 @@ def main() -> None:
     options = parser.parse_args()
     runs, references = runs_of(options.study, options.data)
     content = {"runs": {name: vars(run) for name, run in runs.items()}, "references": references}
-    (options.results / "distill.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_json(options.results / "distill.json", content)
     page = options.results / "distill.md"
     body = "\n\n".join(["<!-- study -->", *gained(runs), *measured(runs, references), "<!-- end -->"])
     page.write_text(re.sub(r"<!-- study -->.*?<!-- end -->", lambda _: body, page.read_text(), flags=re.DOTALL))
