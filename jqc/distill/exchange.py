@@ -31,13 +31,13 @@ def exchange_labels(
 ) -> ExchangeLabels:
     """Labels of one range from its two-electron factor; `displaced` holds the geodesics' ends, tangents leading."""
 
-    def energy_and_gradient(at: Point) -> tuple[Array, Tangent]:
-        fock = _fock(factor, at)
+    def energy_and_gradient(at: Point, fock: Float[Array, "spin ao ao"]) -> tuple[Array, Tangent]:
         return 0.5 * jnp.sum(fock * at.dm), gradient_from(at, fock)
 
-    everywhere = jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), at, displaced)
-    energies, gradients = jax.lax.map(energy_and_gradient, everywhere)
     fock = _fock(factor, at)
+    here = energy_and_gradient(at, fock)
+    there = jax.lax.map(lambda end: energy_and_gradient(end, _fock(factor, end)), displaced)
+    energies, gradients = (jnp.concatenate([one[None], many]) for one, many in zip(here, there, strict=True))
     return ExchangeLabels(energies, gradients, jax.lax.map(lambda x: _product(factor, at, fock, x), tangents))
 
 

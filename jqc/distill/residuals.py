@@ -38,16 +38,16 @@ class Residuals:
 def residuals(
     difference: Difference,
     example: Example,
-    densities: int,
     chosen: Float[Array, "chosen tangent"],
     signs: Float[Array, "chosen"],
 ) -> Residuals:
-    """Energies and gradients at the first `densities`, products along combinations `chosen` of the tangents.
+    """Energies and gradients at the example's densities, products along combinations `chosen` of its tangents.
 
     `signs` is 1 where a closed shell's spins change alike along a tangent, −1 where oppositely (triplets).
     """
     sampled, ingredients = example.sampled, read_by(difference)
-    occupied, virtual = example.points.occupied[:densities], example.points.virtual[:densities]
+    occupied, virtual = example.points.occupied, example.points.virtual
+    densities = len(occupied)
     n = example.electrons_per_orbital
     x = jnp.tensordot(chosen, example.tangents, axes=1)
     moved, here = virtual[0] @ x, jnp.broadcast_to(occupied[0], (len(x), *occupied.shape[1:]))
@@ -63,8 +63,8 @@ def residuals(
     products = 2 * n * (_transposed(virtual[0]) @ (on_moved + answered) - x @ occ_occ)
     for omega, share in difference.exchange:
         labels = example.exchange[omega]
-        energies += share * labels.energies[:densities]
-        gradients += share * labels.gradients[:densities]
+        energies += share * labels.energies
+        gradients += share * labels.gradients
         products += share * jnp.tensordot(chosen, labels.products, axes=1)
     return Residuals(energies, gradients, products)
 

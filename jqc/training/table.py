@@ -45,7 +45,7 @@ def line(record: Record) -> str:
     cells = [f"step {record['step']}", f"{record['kind']} {_number(record['loss'])}"]
     cells += [f"{name} {_number(value)}" for name, value in record["terms"].items()]
     if record["kind"] == "training":
-        cells += [f"gradient {_number(record['gradient_norm'])}", f"rate {_number(record['learning_rate'])}"]
+        cells += [f"norm {_number(record['gradient_norm'])}", f"rate {_number(record['learning_rate'])}"]
     if record.get("skipped"):
         cells.append(f"skipped {record['skipped']}")
     return " | ".join([*cells, f"{record['seconds']:.1f} s"])
@@ -56,7 +56,7 @@ def _table(records: list[Record]) -> "Table":
 
     terms = list(records[0]["terms"])
     table = Table(box=None, header_style="bold")
-    for name in ("step", "", "loss", *terms, "gradient", "rate", "skipped", "seconds"):
+    for name in ("step", "", "loss", *terms, "norm", "rate", "skipped", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for record in records:
         numbers = (record["loss"], *record["terms"].values(), record.get("gradient_norm"), record.get("learning_rate"))

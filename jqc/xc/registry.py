@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from jqc.errors import FunctionalError
 from jqc.xc.base import Functional
+from jqc.xc.names import key
 from jqc.xc.neural.stored import shipped, stored
 from jqc.xc.semilocal import COMPONENTS, Semilocal
 
@@ -88,19 +89,14 @@ def _component(name: str) -> Semilocal:
     return Semilocal(name, ((name, 1.0),))
 
 
-def _key(name: str) -> str:
-    """A name without case, spaces, hyphens and underscores; ω may be written w."""
-    return re.sub(r"[\s_-]", "", name.lower()).replace("ω", "w")
-
-
 _registered: dict[str, Functional] = {functional.name: functional for functional in _NAMED}
 """The one table that `register` adds to: display name → functional."""
 
 
 def _table() -> dict[str, Functional]:
     """Every whole name that can be looked up, by its key."""
-    table: dict[str, Functional] = {_key(name): _component(name) for name in COMPONENTS}
-    table |= {_key(name): functional for name, functional in _registered.items()}
+    table: dict[str, Functional] = {key(name): _component(name) for name in COMPONENTS}
+    table |= {key(name): functional for name, functional in _registered.items()}
     return table | {alias: _registered[name] for alias, name in _ALIASES.items()}
 
 
@@ -119,7 +115,7 @@ def register(name: str, functional: Functional) -> None:
         raise FunctionalError(f'"{name}" needs a Functional, but got a {type(functional).__name__}.')
     if not re.fullmatch(r"[^\W\d][\w-]*", name):
         raise FunctionalError(f'"{name}" cannot name a functional: write a letter, then letters, digits, - or _.')
-    if _key(name) in {*_table(), *map(_key, shipped())}:
+    if key(name) in {*_table(), *map(key, shipped())}:
         raise FunctionalError(f'"{name}" already names a functional: choose another name.')
     _registered[name] = functional
 
@@ -139,7 +135,7 @@ def functional(name: str) -> Functional:
     """
     if not isinstance(name, str):
         raise FunctionalError(f"A functional is asked for by name, but got a {type(name).__name__}.")
-    found = _table().get(_key(name)) or stored(name)
+    found = _table().get(key(name)) or stored(name)
     if found is not None:
         return found
     parts = name.lower().split(",")
@@ -169,7 +165,7 @@ def as_functional(functional_or_name: str | Functional) -> Functional:
 def _side(components: dict[str, str], *whole: str) -> dict[str, Functional]:
     """The names that may stand on one side of the comma: short ones, components by full name, `whole`."""
     short = {word: _component(name) for word, name in components.items()}
-    full = {_key(name): _component(name) for name in components.values()}
+    full = {key(name): _component(name) for name in components.values()}
     return full | short | {word: _registered[word] for word in whole}
 
 
@@ -181,7 +177,7 @@ def _read_sum(text: str, received: str) -> Iterable[tuple[float, str]]:
     text = re.sub(r"\s", "", text)
     for name in names():
         if "-" in name:  # a hyphen within a known name is no minus
-            text = re.sub(rf"\b{re.escape(name.lower())}\b", _key(name), text)
+            text = re.sub(rf"\b{re.escape(name.lower())}\b", key(name), text)
     position = 0
     while position < len(text):
         term = _TERM.match(text, position)
@@ -202,11 +198,11 @@ def _coefficient(text: str | None, received: str) -> float:
 
 
 def _look_up(word: str, table: dict[str, Functional], received: str) -> Functional:
-    found = table.get(_key(word)) or stored(word)
+    found = table.get(key(word)) or stored(word)
     if found is None:
-        near = get_close_matches(_key(word), table, n=4, cutoff=0.5)
+        near = get_close_matches(key(word), table, n=4, cutoff=0.5)
         known = f"the nearest names are {', '.join(near)}" if near else f"there are {', '.join(sorted(table))}"
-        where = "" if _key(word) == _key(received) else f' in "{received}"'
+        where = "" if key(word) == key(received) else f' in "{received}"'
         raise FunctionalError(f'"{word}"{where} names no functional: {known}.')
     return found
 

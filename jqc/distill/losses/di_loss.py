@@ -62,7 +62,7 @@ class DILoss:
         on_density, on_directions = jax.random.split(key)
         example = self._densities(evaluated(example), on_density)
         chosen, signs = self._directions(example, on_directions)
-        found = residuals(Difference(student, teacher), example, len(example.points.occupied), chosen, signs)
+        found = residuals(Difference(student, teacher), example, chosen, signs)
 
         def gradient():
             slopes = jnp.sum(example.inverse_curvature * found.gradients**2, axis=(1, 2, 3))

@@ -61,7 +61,7 @@ def evaluated(example: Example) -> Example:
 def at_solution(student: Functional, teacher: Functional, example: Example) -> Residuals:
     """Energy and gradient at the teacher's solution alone."""
     nowhere = jnp.zeros((0, len(example.tangents)), example.tangents.dtype)
-    return residuals(Difference(student, teacher), example, 1, nowhere, nowhere[:, 0])
+    return residuals(Difference(student, teacher), example.at(jnp.array([0])), nowhere, nowhere[:, 0])
 
 
 def energy_term(energy: Float[Array, ""]) -> Float[Array, ""]:

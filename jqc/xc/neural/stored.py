@@ -1,11 +1,11 @@
 """From a path, or the name of shipped weights, to a learned functional; nothing is read before it is asked for."""
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
 from jqc.errors import FunctionalError
 from jqc.xc.base import Functional
+from jqc.xc.names import key
 
 PREFIX = "jqc-"
 """Begins the names of shipped weights: jqc-xcdiff is weights/xcdiff.npz."""
@@ -28,22 +28,17 @@ def stored(text: str) -> Functional | None:
     FunctionalError
         A path or a name of shipped weights behind which there is no functional.
     """
-    path, weights = Path(text.strip()).expanduser(), {_key(name): name for name in shipped()}
-    if _key(text) in weights:
-        return _load(WEIGHTS / f"{weights[_key(text)].removeprefix(PREFIX)}.npz")
+    path, weights = Path(text.strip()).expanduser(), {key(name): name for name in shipped()}
+    if key(text) in weights:
+        return _load(WEIGHTS / f"{weights[key(text)].removeprefix(PREFIX)}.npz")
     if (path / RUN_FILE).is_file():
         return _load(path / RUN_FILE)
     if path.suffix == ".npz" or "/" in text:
         return _load(path)
-    if _key(text).startswith(_key(PREFIX)):
+    if key(text).startswith(key(PREFIX)):
         held = f"there are {', '.join(weights.values())}" if weights else "train one and give its file"
         raise FunctionalError(f'the package ships no weights under the name "{text}"; {held}.')
     return None
-
-
-def _key(name: str) -> str:
-    """A name without case, spaces, hyphens and underscores."""
-    return re.sub(r"[\s_-]", "", name.lower())
 
 
 def _load(path: Path) -> Functional:
