@@ -7,7 +7,7 @@ done
 python benchmarks/distill/run.py --study STUDY --workers 2
 python benchmarks/distill/table.py STUDY docs/results
 
-Every run is a folder STUDY/runs/ARCHITECTURE-LOSS-SEED (of controls: and their steps) that `jqc distill` makes and
+Every run is a folder STUDY/runs/ARCHITECTURE-LOSS-SEED (of controls: and what differs) that `jqc distill` makes and
 `jqc evaluate` measures. Whatever is done is left alone, whatever was stopped goes on: the study may be cut anywhere and
 started again.
 """
@@ -30,8 +30,12 @@ SEEDS = {"xcdiff": (0, 1, 2)}
 STEPS = 4000
 """Of every run; with two examples a step, 7 epochs of the training molecules."""
 
-CONTROLS = (("xcdiff", "e-rho", 4.0), ("xcdiff", "scf", 0.05))
-"""Architecture, loss and multiple of the steps: as long as DI-Loss takes, and the density at self-consistency."""
+CONTROLS = (
+    ("xcdiff", "e-rho", 4.0, {}),  # as long as DI-Loss takes
+    ("xcdiff", "e-rho", 1.0, {"density": 30.0}),  # the density weighs as much as the energy at the end
+    ("xcdiff", "scf", 0.05, {}),  # the density at self-consistency
+)
+"""Architecture, loss, multiple of the steps, and weights of the loss that differ."""
 
 CONFIG = """\
 data = "{study}/labels/train"
@@ -40,6 +44,7 @@ model = "{architecture}"
 
 [loss]
 name = "{loss}"
+{weights}
 
 [training]
 steps = {steps}
@@ -64,12 +69,13 @@ class Piece:
     loss: str
     seed: int
     steps: int
-    control: bool = False
+    control: str = ""
+    weights: str = ""
 
     @property
     def name(self) -> str:
         """Its folder's name."""
-        return f"{self.architecture}-{self.loss}-{self.seed}" + f"-{self.steps}" * self.control
+        return f"{self.architecture}-{self.loss}-{self.seed}{self.control}"
 
 
 def pieces(steps: int) -> Iterator[Piece]:
@@ -78,8 +84,11 @@ def pieces(steps: int) -> Iterator[Piece]:
         for architecture, loss in itertools.product(ARCHITECTURES, LOSSES):
             if seed in SEEDS.get(architecture, (0,)):
                 yield Piece(architecture, loss, seed, steps)
-    for architecture, loss, multiple in CONTROLS:
-        yield Piece(architecture, loss, 0, max(1, round(multiple * steps)), control=True)
+    for architecture, loss, multiple, weights in CONTROLS:
+        length = max(1, round(multiple * steps))
+        control = "".join(f"-{term}-{weight:g}" for term, weight in weights.items()) or f"-{length}"
+        lines = "\n".join(f"{term} = {weight}" for term, weight in weights.items())
+        yield Piece(architecture, loss, 0, length, control, lines)
 
 
 def jqc(*arguments: str | Path, threads: int, log: Path) -> int:

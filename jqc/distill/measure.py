@@ -29,6 +29,9 @@ from jqc.xc.quadrature import features, quadrature
 CONVERGED, UNSTABLE, UNCONVERGED, ABSENT = "converged", "unstable", "unconverged", "absent"
 """What became of a calculation; triplets of an unrestricted density are absent, and any state of a full basis."""
 
+AMPLITUDES = 1e-3
+"""Residual of excited states; their energies are right to its square, some 1e-5 eV, for half the products."""
+
 
 def measure(
     functional: Functional,
@@ -114,7 +117,7 @@ def _excited(result: SCFResult, states: int, triplet: bool) -> tuple[str, np.nda
     if not available or (triplet and not restricted):
         return ABSENT, None
     try:
-        return CONVERGED, excitations(result, min(states, available), triplet=triplet).energies
+        return CONVERGED, excitations(result, min(states, available), triplet=triplet, tolerance=AMPLITUDES).energies
     except InstabilityError:
         return UNSTABLE, None
     except ConvergenceError:

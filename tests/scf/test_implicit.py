@@ -78,7 +78,7 @@ def by_whole_scfs(name: str, axis: int, xc: str = "pbe", step: float = 2e-3):
 @pytest.mark.parametrize(
     ("name", "xc", "order"),
     [
-        ("water", HYBRID, 2),
+        pytest.param("water", HYBRID, 2, marks=pytest.mark.slow),
         ("nh2", "pbe", 1),
         pytest.param("water", "pbe", 1, marks=pytest.mark.slow),
         pytest.param("water", "b3lyp", 2, marks=pytest.mark.slow),
@@ -168,7 +168,7 @@ def test_derivative_by_a_functional_parameter():
     assert float(slope.scale) == pytest.approx((values[0] - values[1])[2] / (2 * step), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["benzene", "neon"])
+@pytest.mark.parametrize("name", ["benzene", pytest.param("neon", marks=pytest.mark.slow)])
 def test_degenerate_orbitals_do_no_harm(name):
     """Isotropic polarizability in the plane of benzene, and of an atom; all finite."""
     if name == "neon":

@@ -93,7 +93,7 @@ def test_newton_goes_below_the_saddle_where_diis_ends():
     assert minimum.energy < saddle.energy - 0.05
 
 
-@pytest.mark.parametrize("xc", ["lda", "hf"])
+@pytest.mark.parametrize("xc", ["hf", pytest.param("lda", marks=pytest.mark.slow)])
 def test_stretched_nitrogen(xc):
     """N₂ at 2 Å: a minimum among closed shells, and far from one among open ones with exact exchange."""
     held = diatomic("N", "N", 2.0)
