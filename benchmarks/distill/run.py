@@ -49,11 +49,12 @@ name = "{loss}"
 [training]
 steps = {steps}
 batch_size = 2
+optimizer = "soap"
 learning_rate = 5e-3
 warmup = {warmup}
 decay = 0.01
 ema = 0.99
-clip = 0.1
+clip = 1.0
 log_every = 50
 validate_every = {validate_every}
 checkpoint_every = 200

@@ -1,9 +1,10 @@
-"""AdamW under a schedule, behind a clip of the gradients' norm."""
+"""Adam or SOAP under a schedule, behind a clip of the gradients' norm."""
 
 import jax.numpy as jnp
 import optax
 
 from jqc.training.settings import TrainingSettings
+from jqc.training.soap import scale_by_soap
 from jqc.typing import Array, Float, Int
 
 
@@ -30,9 +31,14 @@ def learning_rate(settings: TrainingSettings) -> optax.Schedule:
 
 
 def optimizer(settings: TrainingSettings) -> optax.GradientTransformation:
-    """AdamW (Loshchilov & Hutter, arXiv 1711.05101) of gradients clipped by their global norm."""
-    adam = optax.adamw(learning_rate(settings), weight_decay=settings.weight_decay)
-    return optax.chain(optax.clip_by_global_norm(settings.clip), adam) if settings.clip else adam
+    """Adam or SOAP of gradients clipped by their global norm, with the decoupled weight decay of AdamW.
+
+    Loshchilov & Hutter, arXiv 1711.05101.
+    """
+    scale = {"adam": optax.scale_by_adam, "soap": scale_by_soap}[settings.optimizer]()
+    decay = optax.add_decayed_weights(settings.weight_decay)
+    made = optax.chain(scale, decay, optax.scale_by_learning_rate(learning_rate(settings)))
+    return optax.chain(optax.clip_by_global_norm(settings.clip), made) if settings.clip else made
 
 
 def averaging(settings: TrainingSettings, updates: Int[Array, ""] | int) -> Float[Array, ""]:

@@ -11,6 +11,9 @@ from jqc.errors import TrainingError
 Schedule = Literal["constant", "cosine", "exponential"]
 """How the learning rate falls after the warm-up."""
 
+Optimizer = Literal["adam", "soap"]
+"""What a gradient is scaled by: averages of its own squares, or those in the eigenbasis of its products."""
+
 MOST_STEPS = 2**31 - 1
 """Steps are counted in 32 bits."""
 
@@ -33,6 +36,8 @@ class TrainingSettings:
     """Batches to learn from; also the length of the schedule."""
     batch_size: int = 8
     """Examples of a batch; a class with fewer makes smaller batches."""
+    optimizer: Optimizer = "adam"
+    """Adam, or SOAP for losses that are badly conditioned, which costs little where arrays are small."""
     learning_rate: float = 1e-3
     """The highest one."""
     schedule: Schedule = "cosine"
@@ -96,6 +101,11 @@ def _whole(lowest: int) -> Check:
     )
 
 
+def _one_of(names: Any) -> Check:
+    *others, last = get_args(names)
+    return lambda value: value in (*others, last), f"{', '.join(others)} or {last}"
+
+
 def _real(within: Callable[[float], bool], meaning: str) -> Check:
     def accepts(value: Any) -> bool:
         number = type(value) is int or isinstance(value, float)
@@ -108,7 +118,8 @@ _MEANINGS: dict[str, Check] = {
     "steps": _whole(1),
     "batch_size": _whole(1),
     "learning_rate": _real(lambda x: x > 0, "a positive number"),
-    "schedule": (lambda name: name in get_args(Schedule), ", ".join(get_args(Schedule)[:-1]) + " or exponential"),
+    "optimizer": _one_of(Optimizer),
+    "schedule": _one_of(Schedule),
     "warmup": _whole(0),
     "decay": _real(lambda x: 0 < x <= 1, "a number above 0 and at most 1"),
     "weight_decay": _real(lambda x: x >= 0, "a number of at least 0"),

@@ -18,6 +18,7 @@ settings = st.builds(
     TrainingSettings,
     steps=st.integers(1001, 2**31 - 1),
     batch_size=st.integers(1, 4096),
+    optimizer=st.sampled_from(["adam", "soap"]),
     learning_rate=RATES,
     schedule=st.sampled_from(["constant", "cosine", "exponential"]),
     warmup=st.integers(0, 1000),
@@ -64,7 +65,7 @@ def test_wrong_values_are_refused_by_name(name, value):
         ({"schedule": "step"}, "schedule is 'step'; give constant, cosine or exponential"),
         ({"seconds": 0}, "seconds is 0; give a positive number, or leave it out"),
         ({"steps": 10, "warmup": 10}, "warmup is 10 of 10 steps; give fewer"),
-        ({"learn_rate": 1e-3}, "'learn_rate' is no training setting; choose from steps, batch_size, learning_rate"),
+        ({"learn_rate": 1e-3}, "'learn_rate' is no training setting; choose from steps, batch_size, optimizer"),
     ],
 )
 def test_messages_name_the_field_and_the_fix(values, message):
