@@ -10,7 +10,7 @@ with M and V corrected for their start (Vyas, Morwani, Zhao, Kwun, Shapira, Bran
 leaves to Adam. Eigenvectors follow by a power iteration and a QR decomposition every few steps, its algorithm 4.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,13 +56,13 @@ def scale_by_soap() -> optax.GradientTransformation:
     return optax.GradientTransformation(_init, _update)
 
 
-def _init(params: optax.Params) -> SoapState:
+def _init(params: Any) -> SoapState:
     zeros, leaves = jax.tree.map(jnp.zeros_like, params), jax.tree.leaves(params)
     bases = [[jnp.eye(n, dtype=leaf.dtype) if n <= LONGEST else None for n in leaf.shape] for leaf in leaves]
     return SoapState(jnp.zeros((), jnp.int32), zeros, zeros, jax.tree.map(jnp.zeros_like, bases), bases)
 
 
-def _update(updates: optax.Updates, state: SoapState, params: optax.Params | None = None):
+def _update(updates: Any, state: Any, params: Any = None) -> tuple[Any, SoapState]:
     del params  # of the protocol, and not needed
     leaves, structure = jax.tree.flatten(updates)
     mean = optax.tree.update_moment(updates, state.mean, FIRST, 1)
