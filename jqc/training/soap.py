@@ -10,6 +10,7 @@ with M and V corrected for their start (Vyas, Morwani, Zhao, Kwun, Shapira, Bran
 leaves to Adam. Eigenvectors follow by a power iteration and a QR decomposition every few steps, its algorithm 4.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -37,7 +38,7 @@ Axes = list[Array | None]
 class SoapState(NamedTuple):
     """Steps so far, averages of gradients and of rotated squares, and for each array its products and their bases."""
 
-    count: Int[Array, ""]
+    steps: Int[Array, ""]
     mean: optax.Updates
     square: optax.Updates
     products: list[Axes]
@@ -56,10 +57,11 @@ def scale_by_soap() -> optax.GradientTransformation:
     return optax.GradientTransformation(_init, _update)
 
 
-def _init(params: Any) -> SoapState:
-    zeros, leaves = jax.tree.map(jnp.zeros_like, params), jax.tree.leaves(params)
+def _init(params: Any) -> Any:
+    zeros = partial(jax.tree.map, jnp.zeros_like)  # anew each time: buffers of a state are given away one by one
+    leaves = jax.tree.leaves(params)
     bases = [[jnp.eye(n, dtype=leaf.dtype) if n <= LONGEST else None for n in leaf.shape] for leaf in leaves]
-    return SoapState(jnp.zeros((), jnp.int32), zeros, zeros, jax.tree.map(jnp.zeros_like, bases), bases)
+    return SoapState(jnp.zeros((), jnp.int32), zeros(params), zeros(params), zeros(bases), bases)
 
 
 def _update(updates: Any, state: Any, params: Any = None) -> tuple[Any, SoapState]:
@@ -69,18 +71,18 @@ def _update(updates: Any, state: Any, params: Any = None) -> tuple[Any, SoapStat
     products = optax.tree.update_moment(
         [_products(leaf, axes) for leaf, axes in zip(leaves, state.bases, strict=True)], state.products, SECOND, 1
     )
-    renew = (state.count < EVERY) | (state.count % EVERY == 0)
+    renew = (state.steps < EVERY) | (state.steps % EVERY == 0)
     bases = jax.lax.cond(renew, _followed, lambda _, bases: bases, products, state.bases)
     rotated = [_turned(leaf, axes) for leaf, axes in zip(leaves, bases, strict=True)]
     square = optax.tree.update_moment(structure.unflatten(rotated), state.square, SECOND, 2)
-    count = state.count + 1
-    sizes = jax.tree.leaves(optax.tree.bias_correction(square, SECOND, count))
-    means = jax.tree.leaves(optax.tree.bias_correction(mean, FIRST, count))
-    steps = [
+    n = state.steps + 1
+    sizes = jax.tree.leaves(optax.tree.bias_correction(square, SECOND, n))
+    means = jax.tree.leaves(optax.tree.bias_correction(mean, FIRST, n))
+    scaled = [
         _turned(_scaled(_turned(m, axes), jnp.sqrt(v)), jax.tree.map(jnp.transpose, axes))
         for m, v, axes in zip(means, sizes, bases, strict=True)
     ]
-    return structure.unflatten(steps), SoapState(count, mean, square, products, bases)
+    return structure.unflatten(scaled), SoapState(n, mean, square, products, bases)
 
 
 def _scaled(mean: Array, size: Array) -> Array:

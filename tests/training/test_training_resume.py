@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import regression
@@ -71,6 +72,19 @@ def test_a_folder_holds_what_it_should(undisturbed):
     assert [record for record in records if record["kind"] == "validation"] == fitted.history
     assert [record["step"] for record in fitted.history] == [10, 20, 30, 40]
     assert json.loads((folder / "settings.json").read_text())["setting"] == SETTINGS.to_dict()
+
+
+def test_soap_goes_on_as_well(tmp_path):
+    settings, parameters = replace(SETTINGS, optimizer="soap"), jax.tree.map(jnp.asarray, regression.parameters())
+    run(tmp_path / "whole", settings, parameters)
+
+    def interrupt(record) -> None:
+        if record["step"] == 14:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert run(tmp_path / "cut", settings, parameters, progress=interrupt).stopped == "interrupted"
+    run(tmp_path / "cut", settings, parameters)
+    assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.parametrize("at", [7, 10, 28])
