@@ -27,8 +27,8 @@ LOSSES = ("e-rho", "e-rho-grad", "e-rho-grad-hess")
 SEEDS = {"xcdiff": (0, 1, 2)}
 """Of architectures with more than one."""
 
-STEPS = 4000
-"""Of every run; with two examples a step, 7 epochs of the training molecules."""
+STEPS = 3000
+"""Of every run; with two examples a step, 5 epochs of the training molecules."""
 
 CONTROLS = (
     ("xcdiff", "e-rho", 4.0, {}),  # as long as DI-Loss takes
