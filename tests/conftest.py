@@ -1,5 +1,6 @@
 """What all tests share: double precision, and the molecules of examples/molecules."""
 
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,14 @@ def forget_programs():
     """Compiled programs are dropped after every file: each holds memory maps, of which a process has 65,530."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def interrupts_arrive():
+    """A shell's background job ignores SIGINT, and so would what tests interrupt."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @cache

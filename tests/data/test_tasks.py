@@ -142,6 +142,7 @@ if __name__ == "__main__":
         assert alive(worker)
         job.send_signal(signal.SIGINT if end == "interrupt" else signal.SIGKILL)
     job.wait()
+    assert watchdog.is_alive()
     watchdog.cancel()
     deadline = time.monotonic() + PATIENCE
     while alive(worker) and time.monotonic() < deadline:

@@ -220,7 +220,10 @@ def unrolled_dipole(functional, system, dm, iterations: int):
     return dipole_of(system, jax.lax.scan(iterate, dm, None, length=iterations)[0])
 
 
-@pytest.mark.parametrize(("name", "basis", "xc"), [("water", "sto-3g", "hf"), ("heh", "6-31g", "pbe")])
+@pytest.mark.parametrize(
+    ("name", "basis", "xc"),
+    [("water", "sto-3g", "hf"), pytest.param("heh", "6-31g", "pbe", marks=pytest.mark.slow)],
+)
 def test_implicit_is_unrolled(name, basis, xc):
     """The dipole along a direction in positions, exponents and coefficients, through 100 iterations."""
     result = solution(name, basis, xc)

@@ -69,6 +69,7 @@ def test_newton_takes_over_where_diis_runs_in_circles(first, second, length, spi
     assert together.energy < alone.energy + 1e-6
 
 
+@pytest.mark.slow
 def test_an_atom_s_open_d_shell():
     """Iron's degenerate d orbitals: DIIS ends wherever the last digit sends it, and following ends at a minimum."""
     iron = build_system(Molecule.from_arrays(["Fe"], [[0.0, 0.0, 0.0]], spin=4), grid_level=1)
