@@ -17,13 +17,11 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import jax
 import numpy as np
 
 import jqc
-from jqc.data import with_progress
-from jqc.data.store import open_store
-from jqc.data.tasks import run_tasks
+from jqc.cli.calculation import set_up_jax
+from jqc.data import open_store, run_tasks, with_progress
 from jqc.distill.evaluate import subset
 from jqc.distill.job import label_settings, labelled
 from jqc.distill.labelling import shared_rooms
@@ -35,9 +33,10 @@ from jqc.system import Molecule, build_system
 from jqc.system.basis import make_mole
 from jqc.system.grid import molecular_grid
 from jqc.system.lengths import Lengths
+from jqc.units import ANGSTROM
 from jqc.xc.base import Functional
 
-APART = 50.0 / 0.529177210903
+APART = 50.0 / ANGSTROM
 """Bohr."""
 
 TIGHT = SCFSettings(energy_tolerance=1e-10, residual_tolerance=1e-7)
@@ -142,11 +141,6 @@ def summary(rows: dict[str, dict]) -> dict:
     }
 
 
-def double_precision() -> None:
-    """Of a worker."""
-    jax.config.update("jax_enable_x64", True)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,14 +151,14 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=3, help="pairs, and forces")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    double_precision()
+    set_up_jax()
     content = json.loads(options.json.read_text()) if options.json.exists() else {}
     for subject in (subject_of(text, options.data) for text in options.functionals):
         known = content.get(subject.name, {})
         rows = known.get("rows", {}) if known.get("sha256") == subject.sha256 else {}
         tasks = planned(subject.functional, options.data, options.few, options.limit)
         tasks = {name: task for name, task in tasks.items() if name not in rows}
-        outcomes = run_tasks(run_task, tasks, options.workers, double_precision)
+        outcomes = run_tasks(run_task, tasks, options.workers, set_up_jax)
         for outcome in with_progress(outcomes, len(tasks), subject.name):
             rows[outcome.name] = {"error": outcome.error} if outcome.value is None else outcome.value
             about = {"sha256": subject.sha256, "jqc": version("jqc-jax"), "date": time.strftime("%Y-%m-%d")}
