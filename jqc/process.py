@@ -1,9 +1,10 @@
-"""What arrays share with the rest of the process: threads of linear algebra libraries, memory of the C library."""
+"""What arrays share with the rest of the process: BLAS threads, memory of the C library, the system's memory maps."""
 
 import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -28,3 +29,29 @@ def release_freed_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def make_room_for_programs() -> None:
+    """Drop JAX's compiled programs where this process has half of the memory maps that the system (Linux) grants.
+
+    XLA's programs on CPUs hold several hundred maps for a molecule whose sizes are new, and a process that solves
+    thirty of them would reach 65,530, where it is ended by a segmentation fault.
+    """
+    jax = sys.modules.get("jax")
+    if jax is not None and _maps() > _granted_maps() / 2:
+        jax.clear_caches()
+
+
+def _maps() -> int:
+    """Memory maps of this process, zero where the system does not say."""
+    try:
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
+def _granted_maps() -> int:
+    try:
+        return int(Path("/proc/sys/vm/max_map_count").read_text())
+    except (OSError, ValueError):
+        return 65_530

@@ -1,10 +1,16 @@
 """Threads and memory that the process shares with others."""
 
+import mmap
+import sys
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from jqc.process import release_freed_memory, single_threaded_blas
+from jqc import process
+from jqc.process import make_room_for_programs, release_freed_memory, single_threaded_blas
 
 
 def blas_threads() -> list[int]:
@@ -39,3 +45,24 @@ def test_freed_memory_goes_back():
     release_freed_memory()
     assert before - resident() > 50_000_000
     assert len(keep) == 60_000
+
+
+def test_programs_make_room_where_memory_maps_run_short(monkeypatch):
+    double = jax.jit(lambda x: jnp.sin(2 * x))
+    double(1.0)
+    monkeypatch.setattr(process, "_granted_maps", lambda: 3 * process._maps())
+    make_room_for_programs()
+    assert double._cache_size() == 1
+    monkeypatch.setattr(process, "_granted_maps", process._maps)
+    make_room_for_programs()
+    assert double._cache_size() == 0
+    assert double(1.0) == pytest.approx(np.sin(2.0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+def test_memory_maps_are_counted():
+    before = process._maps()
+    pages = [mmap.mmap(-1, mmap.PAGESIZE, prot=prot) for prot in 20 * (mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_EXEC)]
+    assert process._maps() > before + 10
+    assert process._granted_maps() > process._maps()
+    assert len(pages) == 40

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import InputError, MoleculeError
+from jqc.process import make_room_for_programs
 from jqc.scf.drive import MINIMISERS, Progress, run_diis, run_minimiser, run_start
 from jqc.scf.guess import initial_dm
 from jqc.scf.result import SCFResult
@@ -76,6 +77,7 @@ def scf(
     n_spins = _spin_axis(system, restricted)
     dm = jnp.asarray(initial_dm(system, guess, n_spins))
     system = with_range(system, tuple(omega for omega, _ in functional.exchange))
+    make_room_for_programs()  # here, where every loop over molecules comes by
     # Superposed atoms are too rough for more than a local potential, which is cheap to compile and to evaluate; a
     # density handed over may be nearly converged and meets its own functional.
     named = isinstance(guess, str)
