@@ -1,9 +1,10 @@
 """The distillation study: architectures × losses × seeds, each trained with the same budget and evaluated alike.
 
 python benchmarks/distill/molecules.py --out STUDY/molecules
-for part in train validation test; do
+for part in train validation; do
     jqc label STUDY/molecules/$part.xyz --out STUDY/labels/$part --grid-level 1 --workers 2
 done
+jqc label STUDY/molecules/test.xyz --out STUDY/labels/test --grid-level 2 --derivatives 0 --workers 2
 python benchmarks/distill/run.py --study STUDY --workers 2
 python benchmarks/distill/table.py STUDY docs/results
 
@@ -14,6 +15,7 @@ started again.
 
 import argparse
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -32,7 +34,8 @@ STEPS = 3000
 
 CONTROLS = (
     ("xcdiff", "e-rho", 4.0, {}),  # as long as DI-Loss takes
-    ("xcdiff", "e-rho", 1.0, {"density": 30.0}),  # the density weighs as much as the energy at the end
+    ("xcdiff", "e-rho", 1.0, {"density": 30}),  # the density weighs as much as the energy at the end
+    ("xcdiff", "e-rho-grad", 1.0, {"relaxed": True}),  # the energy at self-consistency, to second order
     ("xcdiff", "scf", 0.05, {}),  # the density at self-consistency
 )
 """Architecture, loss, multiple of the steps, and weights of the loss that differ."""
@@ -87,8 +90,8 @@ def pieces(steps: int) -> Iterator[Piece]:
                 yield Piece(architecture, loss, seed, steps)
     for architecture, loss, multiple, weights in CONTROLS:
         length = max(1, round(multiple * steps))
-        control = "".join(f"-{term}-{weight:g}" for term, weight in weights.items()) or f"-{length}"
-        lines = "\n".join(f"{term} = {weight}" for term, weight in weights.items())
+        control = "".join(f"-{term}-{json.dumps(weight)}" for term, weight in weights.items()) or f"-{length}"
+        lines = "\n".join(f"{term} = {json.dumps(weight)}" for term, weight in weights.items())
         yield Piece(architecture, loss, 0, length, control, lines)
 
 

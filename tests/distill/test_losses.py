@@ -49,6 +49,8 @@ SOLVED = 1e-9
 
 KEY = jax.random.key(3)
 
+RELAXED = DILoss(density=0.0, gradient=0.0, hessian=0.0, relaxed=True)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def without_integrals(student, teacher, example):
         total, terms = DILoss()(student, teacher, example, KEY)
         names = ("commutator", "perturbative")
         losses = {name: LOSSES[name](student, teacher, example, KEY)[0] for name in names}
+        losses["relaxed"] = RELAXED(student, teacher, example, KEY)[0]
         return {"e-rho-grad-hess": total} | losses | terms
 
     return values(student), jax.jacrev(values)(student)
@@ -235,6 +238,11 @@ def test_commutator_and_perturbation_are_what_their_formulas_say(examples):
     assert float(values["commutator"] - values["energy"]) == pytest.approx(float(commutator), rel=1e-5)
     change = -2 * jnp.sum(mixed**2 / differences)
     assert float(values["perturbative"] - values["energy"]) == pytest.approx(float(change**2 / 1e-3 / n), rel=1e-5)
+    energies = [
+        float(jqc.energy(each, system, 2 * occupied @ occupied.T)) for each in (student, TEACHERS["test-slater"])
+    ]
+    relaxed = energies[0] - energies[1] + float(change)
+    assert float(values["relaxed"]) == pytest.approx(2e-3 * (np.hypot(1, relaxed / 1e-3) - 1) / n, rel=1e-5)
     # The first labelled density only: what is displaced adds to DI-Loss's gradient.
     assert float(values["gradient"]) > -2 * float(change) / n
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jqc.distill.difference import Difference
 from jqc.distill.example import Example
-from jqc.distill.losses.terms import Terms, check, energy_term, evaluated, weighted
+from jqc.distill.losses.terms import Terms, check, energy_term, evaluated, second_order, weighted
 from jqc.distill.residuals import density_error, residuals
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
@@ -41,6 +41,8 @@ class DILoss:
         Random combinations of the labelled tangents along which the Hessian is taken at every step.
     triplets
         Whether every other tangent changes a closed shell's spins oppositely.
+    relaxed
+        Whether ΔE is that of the student's own self-consistent density, to second order: ΔE − ½ Σ g²/D.
     """
 
     energy: float = 1.0
@@ -50,6 +52,7 @@ class DILoss:
     displaced: float = 1.0
     tangents: int = 1
     triplets: bool = True
+    relaxed: bool = False
     needs_integrals: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -64,6 +67,10 @@ class DILoss:
         chosen, signs = self._directions(example, on_directions)
         found = residuals(Difference(student, teacher), example, chosen, signs)
 
+        def energy():
+            relaxation = second_order(example, found.gradients[0]) if self.relaxed else 0.0
+            return energy_term(found.energies[0] + relaxation)
+
         def gradient():
             slopes = jnp.sum(example.inverse_curvature * found.gradients**2, axis=(1, 2, 3))
             return slopes[0] + self.displaced * slopes[1:].sum()
@@ -75,7 +82,7 @@ class DILoss:
             return jnp.mean(errors / sizes) * example.n_electrons
 
         terms = {
-            "energy": lambda: energy_term(found.energies[0]),
+            "energy": energy,
             "density": lambda: density_error(example, found.gradients[0]),
             "gradient": gradient,
             "hessian": hessian,

@@ -13,10 +13,17 @@ above E, which is negative: second-order perturbation theory with n electrons in
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax.numpy as jnp
-
 from jqc.distill.example import Example
-from jqc.distill.losses.terms import ENERGY_SCALE, Terms, at_solution, check, energy_term, evaluated, weighted
+from jqc.distill.losses.terms import (
+    ENERGY_SCALE,
+    Terms,
+    at_solution,
+    check,
+    energy_term,
+    evaluated,
+    second_order,
+    weighted,
+)
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 
@@ -55,8 +62,3 @@ class PerturbativeLoss:
             "perturbative": lambda: second_order(example, found.gradients[0]) ** 2 / ENERGY_SCALE,
         }
         return weighted(self, example, terms)
-
-
-def second_order(example: Example, gradient: Float[Array, "spin virt occ"]) -> Float[Array, ""]:
-    """δE = −½ Σ g²/D in hartree."""
-    return -0.5 * jnp.sum(example.inverse_curvature * gradient**2)

@@ -72,3 +72,8 @@ def energy_term(energy: Float[Array, ""]) -> Float[Array, ""]:
     """
     x = energy / ENERGY_SCALE
     return 2 * ENERGY_SCALE * x**2 / (1 + jnp.sqrt(1 + x**2))
+
+
+def second_order(example: Example, gradient: Float[Array, "spin virt occ"]) -> Float[Array, ""]:
+    """What self-consistency changes the student's energy by, to second order: δE = −½ Σ g²/D in hartree."""
+    return -0.5 * jnp.sum(example.inverse_curvature * gradient**2)
