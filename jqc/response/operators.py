@@ -5,8 +5,7 @@ functional's derivative is; A − B holds orbital energies and the antisymmetric
 −c K[C_v x C_oᵀ − C_o xᵀ C_vᵀ]. Vectors are tangents at the solution, (spin, virt, occ), ravelled on the host.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from jqc.krylov import solve_paired
 from jqc.process import single_threaded_blas
 from jqc.scf.canonical import canonical_reference, lift_absent
 from jqc.scf.energy import exchange_on_pair, range_factor
-from jqc.scf.grassmann import Point, hvp_from, point, spin_tangent
+from jqc.scf.grassmann import Point, hvp_from, point
 from jqc.scf.kernel import Reference, keep_kernel
 from jqc.scf.result import SCFResult
 from jqc.system import System, keep_orbitals
@@ -37,7 +36,6 @@ class OrbitalResponse:
     at: Point
     held: Reference
     gaps: np.ndarray
-    triplet: bool = False
 
     @classmethod
     def around(cls, result: SCFResult, triplet: bool = False) -> "OrbitalResponse":
@@ -55,10 +53,8 @@ class OrbitalResponse:
             raise InputError("the response of fractional occupations is not known here; run the SCF without smearing.")
         system = keep_orbitals(result.system)
         at, held, gaps = canonical_reference(result.functional, system, point(system, result.mo_coeff))
-        if triplet:
-            held = Reference(held.parts, jnp.concatenate([held.fock] * 2), 0.5 * jnp.concatenate([held.u] * 2))
-        held = jax.jit(keep_kernel)(result.functional, system, held)
-        return cls(result.functional, system, at, held, np.asarray(gaps), triplet)
+        held = jax.jit(keep_kernel)(result.functional, system, replace(held, triplet=triplet))
+        return cls(result.functional, system, at, held, np.asarray(gaps))
 
     def plus(self, block: np.ndarray) -> np.ndarray:
         """(A + B) times rows."""
@@ -70,7 +66,7 @@ class OrbitalResponse:
 
     def _apply(self, side, block: np.ndarray) -> np.ndarray:
         tangents = jnp.asarray(block.reshape(-1, *self.gaps.shape))
-        images = side(self.functional, self.system, self.at, self.held, jnp.asarray(self.gaps), tangents, self.triplet)
+        images = side(self.functional, self.system, self.at, self.held, jnp.asarray(self.gaps), tangents)
         return np.asarray(images).reshape(block.shape)
 
     def mixed(self, operators: Float[Array, "row ao ao"]) -> np.ndarray:
@@ -89,21 +85,16 @@ class OrbitalResponse:
         return p.reshape(right.shape)
 
 
-@partial(jax.jit, static_argnames="triplet")
-def _plus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt occ"], triplet: bool):
+@jax.jit
+def _plus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt occ"]):
     """(A + B) x; absent orbitals keep a large value."""
-
-    def product(x):
-        if not triplet:
-            return hvp_from(functional, system, at, held, x) / (2 * at.electrons_per_orbital)
-        apart = Point(*(jnp.concatenate([frame] * 2) for frame in (at.occupied, at.virtual)))
-        return hvp_from(functional, system, apart, held, spin_tangent(x, -1))[:1] / 2
-
-    return jax.vmap(product)(xs) + lift_absent(gaps, xs)
+    scale = 1 / (2 * at.electrons_per_orbital)
+    products = jax.vmap(lambda x: scale * hvp_from(functional, system, at, held, x))(xs)
+    return products + lift_absent(gaps, xs)
 
 
-@partial(jax.jit, static_argnames="triplet")
-def _minus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt occ"], triplet: bool):
+@jax.jit
+def _minus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt occ"]):
     """(A − B) x, the same for singlets and triplets."""
 
     def product(x):

@@ -131,7 +131,7 @@ def _lowest_states(
 
 def _transition_dipoles(response: OrbitalResponse, plus: np.ndarray) -> np.ndarray:
     """⟨0|r|n⟩ in e·bohr up to sign, (state, 3); zero for triplets."""
-    if response.triplet:
+    if response.held.triplet:
         return np.zeros((len(plus), 3))
     moments = response.mixed(response.system.dipole)
     return np.sqrt(response.at.electrons_per_orbital) * np.einsum("xsai,nsai->nx", moments, plus)

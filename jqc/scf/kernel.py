@@ -3,10 +3,12 @@
     δF_σ = J[δD] − Σ_k c_k (n_s/2) K[δD_σ; ω_k] + Lᵀ f″(u) L δD,      u = L D
 
 with n_s the number of spin rows (one if restricted) and f the exchange-correlation energy of the features u. Nobody
-writes f″: it is the directional derivative of f′, on the grid, where no basis function is needed.
+writes f″: it is the directional derivative of f′, on the grid, where no basis function is needed. Where a closed
+shell's spins change oppositely (triplets), J[δD] vanishes and f″ is that of both spins along (δu/2, −δu/2); one row
+still says it all.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +23,16 @@ from jqc.xc.quadrature import Features, pair_features, read_by, xc_energy
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Reference:
-    """A density's energy, Fock matrix and features, around which its response is computed; f″ where it is kept."""
+    """A density's energy, Fock matrix and features, around which its response is computed; f″ where it is kept.
+
+    With `triplet` the spins of a closed shell change oppositely; a change is that of the first one, doubled.
+    """
 
     parts: EnergyParts
     fock: Float[Array, "spin ao ao"]
     u: Features
     kernel: Float[Array, "row row grid"] | None = None
+    triplet: bool = field(default=False, metadata={"static": True})
 
     @property
     def energy(self) -> Float[Array, ""]:
@@ -69,7 +75,10 @@ def kernel_product(functional: Functional, system: System, held: Reference, chan
     if held.kernel is not None:
         return jnp.einsum("ijg,jg->ig", held.kernel, change.reshape(len(held.kernel), -1)).reshape(change.shape)
     slope = jax.grad(lambda u: xc_energy(functional, system, u))
-    return jax.jvp(slope, (held.u,), (change,))[1]
+    if not held.triplet:
+        return jax.jvp(slope, (held.u,), (change,))[1]
+    spins, changes = 0.5 * jnp.concatenate([held.u] * 2), 0.5 * jnp.concatenate([change, -change])
+    return jax.jvp(slope, (spins,), (changes,))[1][:1]
 
 
 def fock_response(
@@ -83,9 +92,10 @@ def fock_response(
 
     Only what meets the occupied orbitals B is made, which saves most of the work. `vmap` over A shares the rest.
     """
-    change = (left @ jnp.swapaxes(right, -1, -2)).sum(0)
-    coulomb = jax.grad(coulomb_energy, argnums=1)(system.repulsion[0.0], change + change.T)
-    response = xc_response(functional, system, held, left, right) + coulomb @ right
+    response = xc_response(functional, system, held, left, right)
+    if not held.triplet:
+        change = (left @ jnp.swapaxes(right, -1, -2)).sum(0)
+        response += jax.grad(coulomb_energy, argnums=1)(system.repulsion[0.0], change + change.T) @ right
     for omega, coefficient in functional.exchange:
         factor = range_factor(system, omega)
         parts = [exchange_on_pair(a, b, factor) for a, b in zip(left, right, strict=True)]
