@@ -103,12 +103,14 @@ class Task:
 
 
 def run_task(task: Task) -> None:
-    """Measure one molecule into its store."""
-    labels = open_store(task.data)
+    """Measure one molecule into its store, unless an evaluation beside this one has done so."""
+    labels, store = open_store(task.data), open_store(task.folder)
+    if store.done(task.name):
+        return
     known, label = labelled(labels, task.name), labels.read(task.name).arrays
     teacher = named_functional(task.settings.functional)
     arrays, statuses = measure(task.functional, teacher, label, known.molecule, task.settings, task.states, task.room)
-    open_store(task.folder).write(task.name, arrays, statuses | {"label_sha256": known.sha256})
+    store.write(task.name, arrays, statuses | {"label_sha256": known.sha256})
 
 
 def labelled(store: Store, name: str) -> Labelled:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import jqc
 from jqc.data import open_store
+from jqc.distill import job
 from jqc.distill.evaluate import evaluate, subset
 from jqc.distill.job import label_settings, labelled
 from jqc.distill.labelling import shared_rooms
@@ -156,6 +157,18 @@ def test_an_evaluation_that_was_killed_goes_on(found, copied, teacher):
     again = evaluate("pbe", copied, [teacher])
     assert again.functionals["pbe"]["molecules"] == found.functionals["pbe"]["molecules"]
     assert {name: (folder / f"{name}.h5").read_bytes() for name in whole} == whole
+
+
+def test_what_an_evaluation_beside_this_one_has_measured_is_left_alone(copied, teacher, monkeypatch):
+    def beside(outcomes, total, title):
+        (records / f"{MINIMUM}.h5").write_bytes(whole)
+        return list(outcomes)
+
+    records = copied.parent / "labels.evaluations" / "pbe"
+    whole = (records / f"{MINIMUM}.h5").read_bytes()
+    (records / f"{MINIMUM}.h5").unlink()
+    monkeypatch.setattr(job, "measure", lambda *_: pytest.fail("measured twice"))
+    assert evaluate(teacher, copied, ["pbe"], watch=beside).functionals["pbe"]["summary"]["scf_converged"] == 4
 
 
 def test_results_of_something_else_are_refused(copied, tmp_path):
