@@ -1,10 +1,9 @@
 """The distillation study: architectures × losses × seeds, each trained with the same budget and evaluated alike.
 
 python benchmarks/distill/molecules.py --out STUDY/molecules
-for part in train validation; do
+for part in train validation test; do
     jqc label STUDY/molecules/$part.xyz --out STUDY/labels/$part --grid-level 1 --workers 2
 done
-jqc label STUDY/molecules/test.xyz --out STUDY/labels/test --grid-level 2 --derivatives 0 --workers 2
 python benchmarks/distill/run.py --study STUDY --workers 2
 python benchmarks/distill/table.py STUDY docs/results
 

@@ -3,7 +3,8 @@
     E_ρ = E_ref[P_θ] − E_ref[P*],     E_{h+J}[P] = tr hP + ½ (P|P),     ‖Δρ‖ = √∫(ρ_θ − ρ*)² dr
 
 P_θ is the functional's own self-consistent density, P* the teacher's. E_ρ is zero or above, for P* is the minimum, and
-of second order in the density's error (arXiv 2606.04279).
+of second order in the density's error (arXiv 2606.04279). Both are solved with the labels' quadrature; the energies
+E_θ[P_θ] and E_ref[P*] that are compared are those of a fine one (`jqc.distill.fine`).
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.data.record import Plain
+from jqc.distill.fine import fine_quadrature, refinement
 from jqc.distill.labels import Arrays, LabelSettings
 from jqc.errors import ConvergenceError, InstabilityError
 from jqc.response.tddft import excitations
@@ -21,6 +23,7 @@ from jqc.scf.energy import EnergyParts, energy_parts
 from jqc.system import Molecule, System, build_system, with_range
 from jqc.system.lengths import Lengths
 from jqc.system.padding import pad_axis
+from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float
 from jqc.units import DEBYE, ELECTRONVOLT
 from jqc.xc.base import Functional
@@ -63,7 +66,8 @@ def measure(
     arrays: Arrays = {"iterations": (np.asarray(result.iterations), "1")}
     if not result.converged:
         return arrays, {"scf": UNCONVERGED}
-    arrays |= _solution(result, teacher, label)
+    fine = fine_quadrature(molecule, settings.basis, settings.grid_level, room)
+    arrays |= _solution(result, teacher, label, fine)
     again = scf(system, teacher, np.asarray(result.dm))
     if again.converged:
         arrays["fock_builds"] = np.asarray(again.iterations), "1"
@@ -75,19 +79,23 @@ def measure(
     return arrays, statuses
 
 
-def _solution(result: SCFResult, teacher: Functional, label: Mapping[str, np.ndarray]) -> Arrays:
+def _solution(result: SCFResult, teacher: Functional, label: Mapping[str, np.ndarray], fine: Sampled) -> Arrays:
     """Energies, density and dipole against the label's."""
     n_ao = result.dm.shape[-1]
     dm = np.asarray(result.dm).reshape(-1, n_ao, n_ao)
-    there, distance = _of_teacher(teacher, result.system, *_padded(result.system, dm, dm.sum(0) - label["dm"].sum(0)))
+    own, labelled_dm, change = _padded(result.system, dm, label["dm"], dm.sum(0) - label["dm"].sum(0))
+    there, distance = _of_teacher(teacher, result.system, own, change)
+    energy = float(result.energy + refinement(result.functional, result.system, fine, own))
+    reference = float(label["energy"] + refinement(teacher, result.system, fine, labelled_dm))
     classical = float(there.kinetic + there.nuclear_attraction + there.coulomb)
     labelled = sum(float(label[f"energy_{part}"]) for part in ("kinetic", "nuclear_attraction", "coulomb"))
     dipole_error = np.linalg.norm(result.dipole - label["dipole"]) * DEBYE
     return {
         "dm": (dm, "1"),
         "dipole": (np.asarray(result.dipole), "e bohr"),
-        "energy": (np.asarray(result.energy), "hartree"),
-        "energy_error": (np.asarray(result.energy - label["energy"]), "hartree"),
+        "energy": (np.asarray(energy), "hartree"),
+        "reference_energy": (np.asarray(reference), "hartree"),
+        "energy_error": (np.asarray(energy - reference), "hartree"),
         "density_energy_error": (np.asarray(float(there.total) - label["energy"]), "hartree"),
         "classical_energy_error": (np.asarray(abs(classical - labelled)), "hartree"),
         "density_distance": (np.asarray(float(distance)), "bohr^-3/2"),
