@@ -33,6 +33,5 @@ def refinement(
     functional: Functional, system: System, fine: Sampled, dm: Float[Array, "spin ao ao"]
 ) -> Float[Array, ""]:
     """What a fine quadrature in place of the system's own adds to the energy of a density, in hartree."""
-    on_both = (xc_energy(functional, each, features(each, dm, read_by(functional))) for each in (fine, system))
-    there, here = on_both
+    there, here = (xc_energy(functional, each, features(each, dm, read_by(functional))) for each in (fine, system))
     return there - here

@@ -22,7 +22,7 @@ from jqc.scf.grassmann import Tangent
 from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float
 from jqc.xc.base import Ingredients
-from jqc.xc.quadrature import Features, pair_features, quadrature, read_by, xc_energy
+from jqc.xc.quadrature import Features, opposite_spins, pair_features, quadrature, read_by, xc_energy
 
 
 @jax.tree_util.register_dataclass
@@ -114,7 +114,7 @@ def _derivatives(
         return value, slope, answer
 
     def opposite(change):
-        both, change = 0.5 * jnp.concatenate([u[0]] * 2), 0.5 * jnp.concatenate([change, -change])
+        both, change = opposite_spins(u[0], change)
         (value, slope), (_, answer) = jax.jvp(jax.value_and_grad(energy), (both,), (change,))
         return value, slope[:1], answer[:1]
 
