@@ -15,10 +15,12 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
-# One thread per worker for PySCF; compiled programs are kept, and the compiler's false alarms about them are not.
+# One thread per worker for PySCF; compiled programs are kept, and the compiler's false alarms about them are not. Programs
+# of SCFs are compiled in two thirds of the time, and run as fast, without the compiler's newer fusions (docs/performance.md).
 test: export JAX_COMPILATION_CACHE_DIR = $(CURDIR)/.jax_cache
 test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0
 test: export TF_CPP_MIN_LOG_LEVEL = 3
+test: export XLA_FLAGS = --xla_cpu_use_fusion_emitters=false
 test: export OMP_NUM_THREADS = 1
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow" $(PYTEST_ARGS)
