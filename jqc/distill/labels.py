@@ -165,7 +165,8 @@ def draw_tangents(
 
     X = C_vᵀ W C_o / 2n(ε_a − ε_i), W = S^½ G S^½ with a random symmetric G: elements of C_vᵀ W C_o are independent
     normal numbers, whichever signs the orbitals have and however degenerate ones are mixed. To second order and without
-    the kernel the density at X lies ½ Σ 2n(ε_a − ε_i) X_ai² higher: from `SMALLEST_RISE` to `LARGEST_RISE`.
+    the kernel the density at X lies ½ Σ 2n(ε_a − ε_i) X_ai² higher: from `SMALLEST_RISE` to `LARGEST_RISE`. As many of
+    them as a small system has rotations are made orthogonal in that metric: products along them are the whole Hessian.
     """
     random = np.random.default_rng(seed)
     values, vectors = np.linalg.eigh(overlap)
@@ -173,14 +174,28 @@ def draw_tangents(
     n = len(overlap)
     occupied, virtual = (np.asarray(frame)[:, :n] for frame in (at.occupied, at.virtual))
     inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    tangents = np.zeros((count, *scale.shape))
+    tangents, rises = np.zeros((count, *scale.shape)), np.zeros(count)
     for k in range(count):
         draws = random.normal(size=(len(scale), n, n))
         perturbations = root @ (draws + draws.swapaxes(1, 2)) @ root
-        answer = inverse * (virtual.swapaxes(1, 2) @ perturbations @ occupied)
-        rise = np.exp(random.uniform(np.log(SMALLEST_RISE), np.log(LARGEST_RISE)))
-        tangents[k] = answer * np.sqrt(2 * rise / np.sum(scale * answer**2))
-    return jnp.asarray(tangents)
+        tangents[k] = inverse * (virtual.swapaxes(1, 2) @ perturbations @ occupied)
+        rises[k] = np.exp(random.uniform(np.log(SMALLEST_RISE), np.log(LARGEST_RISE)))
+    if count >= (scale > 0).sum():
+        tangents = _orthogonal(tangents, scale)
+    lengths = np.sqrt(2 * rises / np.sum(scale * tangents**2, axis=(1, 2, 3)))
+    return jnp.asarray(tangents * lengths[:, None, None, None])
+
+
+def _orthogonal(
+    tangents: Float[np.ndarray, "tangent spin virt occ"], scale: Float[np.ndarray, "spin virt occ"]
+) -> Float[np.ndarray, "tangent spin virt occ"]:
+    """The first ones made orthogonal in the metric 2n(ε_a − ε_i), as many as there are rotations; Gram and Schmidt."""
+    exists = scale > 0
+    root = np.sqrt(scale[exists])
+    found, upper = np.linalg.qr((tangents[: len(root), exists] * root).T)
+    complete = tangents.copy()
+    complete[: len(root), exists] = (found * np.sign(np.diag(upper))).T / root
+    return complete
 
 
 @jax.jit

@@ -30,3 +30,16 @@ def example_of() -> Callable[[dict[str, np.ndarray], Molecule], Example]:
 @pytest.fixture(scope="session")
 def water_example(labels, water, example_of) -> Example:
     return example_of(labels, water)
+
+
+@pytest.fixture(scope="session")
+def hydrogen() -> Molecule:
+    """One occupied orbital, three virtual ones in 6-31g."""
+    return Molecule.from_arrays(["H", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.4]])
+
+
+@pytest.fixture(scope="session")
+def hydrogen_labels(hydrogen, teacher) -> dict[str, np.ndarray]:
+    """As many tangents as rotations."""
+    settings = LabelSettings(teacher, "6-31g", grid_level=0, derivatives=3)
+    return {name: array for name, (array, _) in label(hydrogen, "hydrogen", settings).items()}

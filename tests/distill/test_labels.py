@@ -113,3 +113,17 @@ def test_unpaired_electrons_have_labels_of_both_spins(hydroxyl, settings):
     assert arrays["gradients"].shape[1] == 2
     assert np.all(np.isfinite(arrays["hessian_products"]))
     assert np.all(arrays["energies"][1:] > arrays["energies"][0])
+
+
+def test_few_rotations_have_the_whole_hessian(hydrogen, hydrogen_labels, teacher):
+    """Three tangents of three rotations, orthogonal in the metric: products along any other tangent are theirs."""
+    tangents, products = hydrogen_labels["tangents"][:, 0, :, 0], hydrogen_labels["hessian_products"][:, 0, :, 0]
+    levels = hydrogen_labels["mo_energy"][0]
+    overlap = (tangents * 4 * (levels[1:] - levels[0])) @ tangents.T
+    np.testing.assert_allclose(overlap, np.diag(np.diag(overlap)), atol=1e-12)
+    system = build_system(hydrogen, "6-31g", grid_level=0)
+    at = grassmann.point(system, jnp.asarray(hydrogen_labels["mo_coeff"][0]))
+    other = jnp.zeros((1, at.virtual.shape[-1], 1)).at[0, :3, 0].set(jnp.array([0.3, -0.2, 0.5]))
+    found = np.linalg.solve(tangents.T, other[0, :3, 0]) @ products
+    expected = grassmann.hvp(jqc.functional(teacher), system, at, other)
+    np.testing.assert_allclose(found, expected[0, :3, 0], atol=SAME)

@@ -24,7 +24,7 @@ from jqc.distill.labels import LabelSettings, label
 from jqc.distill.losses import DILoss, SCFLoss
 from jqc.distill.run import datasets, distil
 from jqc.errors import InputError
-from jqc.scf import SCFSettings
+from jqc.scf import SCFSettings, grassmann
 from jqc.system import build_system
 from jqc.system.basis import make_mole
 from jqc.system.lengths import lengths_needed
@@ -245,6 +245,28 @@ def test_commutator_and_perturbation_are_what_their_formulas_say(examples):
     assert float(values["relaxed"]) == pytest.approx(2e-3 * (np.hypot(1, relaxed / 1e-3) - 1) / n, rel=1e-5)
     # The first labelled density only: what is displaced adds to DI-Loss's gradient.
     assert float(values["gradient"]) > -2 * float(change) / n
+
+
+@pytest.mark.parametrize("triplets", [False, True])
+def test_the_whole_hessian_of_a_small_system(triplets, hydrogen, hydrogen_labels, teacher):
+    """‖D^(−½) ΔH D^(−½)‖² over the number of rotations; a mean over singlets and triplets; nothing is random."""
+    example = make_example(hydrogen_labels, hydrogen, "6-31g", grid_level=0)
+    loss = DILoss(energy=0, density=0, gradient=0, tangents=3, triplets=triplets)
+    run = jax.jit(lambda key: loss(slater(1.0), jqc.functional(teacher), example, key)[1]["hessian"])
+    system = build_system(hydrogen, "6-31g", grid_level=0)
+    at = grassmann.point(system, jnp.stack([jnp.asarray(hydrogen_labels["mo_coeff"][0])] * 2))
+    root = np.sqrt(example.curvature[0, :3, 0])
+    units = jnp.zeros((3, *example.tangents.shape[1:])).at[jnp.arange(3), 0, jnp.arange(3), 0].set(1.0)
+
+    def hessian(functional, sign):
+        along = (grassmann.spin_tangent(unit, sign) for unit in units)
+        return 2 * np.array([grassmann.hvp(functional, system, at, x)[0, :3, 0] for x in along])
+
+    signs = (1, -1)[: 1 + triplets]
+    differences = [hessian(slater(1.0), sign) - hessian(jqc.functional(teacher), sign) for sign in signs]
+    found = [np.sum((difference / root / root[:, None]) ** 2) for difference in differences]
+    assert float(run(KEY)) == pytest.approx(np.mean(found) / 3, rel=1e-6)
+    assert float(run(KEY)) == float(run(jax.random.key(4)))
 
 
 @pytest.mark.slow

@@ -38,9 +38,10 @@ class DILoss:
         Weight of the gradient at a displaced density, relative to that at the solution; which one is drawn anew at
         every step.
     tangents
-        Random combinations of the labelled tangents along which the Hessian is taken at every step.
+        Random combinations of the labelled tangents along which the Hessian is taken at every step. As many as are
+        labelled, or more, mean each labelled one: the whole Hessian, where every rotation of a small system is.
     triplets
-        Whether every other tangent changes a closed shell's spins oppositely.
+        Whether spins of a closed shell change oppositely as well: along every other tangent, or each a second time.
     relaxed
         Whether ΔE is that of the student's own self-consistent density, to second order: ΔE − ½ Σ g²/D.
     """
@@ -100,9 +101,14 @@ class DILoss:
         self, example: Example, key: Array
     ) -> tuple[Float[Array, "chosen tangent"], Float[Array, "chosen"]]:
         """Unit combinations of the tangents, and the signs of their spins."""
-        count = self.tangents if self.hessian else 0
+        count, (labelled, spins), dtype = self.tangents, example.tangents.shape[:2], example.tangents.dtype
+        if not self.hessian:
+            return jnp.zeros((0, labelled), dtype), jnp.zeros(0, dtype)
+        if count >= labelled:
+            signs = jnp.array([1.0, -1.0] if self.triplets and spins == 1 else [1.0], dtype)
+            return jnp.tile(jnp.eye(labelled, dtype=dtype), (len(signs), 1)), jnp.repeat(signs, labelled)
         on_tangents, on_signs = jax.random.split(key)
-        chosen = jax.random.normal(on_tangents, (count, len(example.tangents)), example.tangents.dtype)
+        chosen = jax.random.normal(on_tangents, (count, labelled), dtype)
         chosen = chosen / jnp.linalg.norm(chosen, axis=1, keepdims=True)
-        signs = jax.random.rademacher(on_signs, (count,), example.tangents.dtype)
+        signs = jax.random.rademacher(on_signs, (count,), dtype)
         return chosen, signs if self.triplets else jnp.ones_like(signs)
