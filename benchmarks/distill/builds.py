@@ -23,16 +23,15 @@ import numpy as np
 import jqc
 from jqc.cli.calculation import set_up_jax
 from jqc.data import open_store, run_tasks, with_progress
-from jqc.distill.job import label_settings, labelled
-from jqc.distill.labelling import shared_rooms
+from jqc.distill.job import surveyed
 from jqc.distill.labels import LabelSettings
 from jqc.files import write_json
 from jqc.scf import SCFSettings
-from jqc.system import Molecule, System, build_system
+from jqc.system import Molecule, System
 from jqc.system.lengths import Lengths
 
-THRESHOLDS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
-"""Hartree; the last one is the default."""
+THRESHOLDS = {f"{each:.0e}": each for each in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)}
+"""Hartree, by what they are called; the last one is the default."""
 
 ATOMS = "superposed atoms"
 
@@ -53,9 +52,7 @@ class Task:
 
 def run_task(task: Task) -> Counts:
     """Counts of every start that has a density of the molecule; superposed atoms need no store."""
-    made = task.settings
-    system = build_system(task.molecule, made.basis, made.aux_basis, made.coulomb, made.grid_level, like=task.room)
-    found = {}
+    system, found = task.settings.system(task.molecule, task.room), {}
     for start, folder in task.starts.items():
         arrays = {} if folder is None else open_store(folder).read(task.name).arrays
         if folder is None or "dm" in arrays:
@@ -66,12 +63,13 @@ def run_task(task: Task) -> Counts:
 def counted(system: System, teacher: str, dm: np.ndarray | None) -> dict[str, int]:
     """Iterations to each threshold, of one SCF to the last one."""
     steps: list[tuple[float, float]] = []
-    tight = SCFSettings(energy_tolerance=THRESHOLDS[-1], residual_tolerance=THRESHOLDS[-1] ** 0.5)
+    last = min(THRESHOLDS.values())
+    tight = SCFSettings(energy_tolerance=last, residual_tolerance=last**0.5)
     watch = lambda iteration, energy, change, residual: steps.append((change, residual))  # noqa: E731
     guess = "minao" if dm is None else dm[0] if len(dm) == 1 else dm
     jqc.scf(system, teacher, guess, settings=tight, progress=watch).check()
     met = lambda each: [abs(change) < each and residual < each**0.5 for change, residual in steps]  # noqa: E731
-    return {f"{each:.0e}": met(each).index(True) + 1 for each in THRESHOLDS}
+    return {key: met(each).index(True) + 1 for key, each in THRESHOLDS.items()}
 
 
 def starts_of(study: Path, data: str) -> dict[str, Path | None]:
@@ -83,9 +81,8 @@ def starts_of(study: Path, data: str) -> dict[str, Path | None]:
 
 def planned(study: Path, data: str, rows: Mapping[str, Counts]) -> dict[str, Task]:
     """What is still to be counted, by molecule, for those that every start has."""
-    store, starts = open_store(study / "labels" / data), starts_of(study, data)
-    settings, known = label_settings(store), {name: labelled(store, name) for name in store.names()}
-    rooms = shared_rooms({name: each.molecule for name, each in known.items()}, settings)
+    starts = starts_of(study, data)
+    settings, known, rooms = surveyed(open_store(study / "labels" / data))
     evaluated = set.intersection(*(set(open_store(folder).names()) for folder in starts.values() if folder))
     tasks = {}
     for name in (name for name in rooms if name in evaluated):  # in order of size
@@ -99,8 +96,7 @@ def summary(rows: Mapping[str, Counts]) -> dict[str, dict[str, float]]:
     """Means over molecules that every start has."""
     starts = list(dict.fromkeys(start for row in rows.values() for start in row))
     common = [row for row in rows.values() if set(row) == set(starts)]
-    keys = [f"{each:.0e}" for each in THRESHOLDS]
-    mean = lambda start: {key: statistics.mean(row[start][key] for row in common) for key in keys}  # noqa: E731
+    mean = lambda start: {key: statistics.mean(row[start][key] for row in common) for key in THRESHOLDS}  # noqa: E731
     return {start: mean(start) | {"molecules": len(common)} for start in starts} if common else {}
 
 

@@ -4,6 +4,7 @@ Graphs are enumerated (`graphs.py`) and drawn, relaxed and displaced with GFN2-x
 validation share no sum formula; tests have more heavy atoms than both. Formulas of the test set have at least two
 isomers there, so that isomerisation energies can be compared, and a second conformer where there is one.
 
+    pip install -c constraints.txt -e '.[bench]'
     python benchmarks/distill/molecules.py --out DIR --seed 0
     python benchmarks/distill/molecules.py --out DIR --quick
 

@@ -23,13 +23,12 @@ import jqc
 from jqc.cli.calculation import set_up_jax
 from jqc.data import open_store, run_tasks, with_progress
 from jqc.distill.evaluate import subset
-from jqc.distill.job import label_settings, labelled
-from jqc.distill.labelling import shared_rooms
+from jqc.distill.job import surveyed
 from jqc.distill.labels import LabelSettings
 from jqc.distill.subjects import subject_of
 from jqc.files import write_json
 from jqc.scf import SCFResult, SCFSettings
-from jqc.system import Molecule, build_system
+from jqc.system import Molecule
 from jqc.system.basis import make_mole
 from jqc.system.grid import molecular_grid
 from jqc.system.lengths import Lengths
@@ -56,11 +55,7 @@ class Task:
 
 
 def solved(task: Task, molecule: Molecule, settings: SCFSettings, **options) -> SCFResult:
-    made = task.settings
-    system = build_system(
-        molecule, made.basis, made.aux_basis, made.coulomb, made.grid_level, like=task.room, **options
-    )
-    return jqc.scf(system, task.functional, settings=settings)
+    return jqc.scf(task.settings.system(molecule, task.room, **options), task.functional, settings=settings)
 
 
 def converges(task: Task) -> dict:
@@ -112,10 +107,8 @@ def run_task(task: Task) -> dict:
 
 def planned(functional: Functional, data: Path, few: int, limit: int | None) -> dict[str, Task]:
     """Checks of one functional by name: every molecule, and `few` pairs and forces of the smallest."""
-    store = open_store(data)
-    settings, known = label_settings(store), {name: labelled(store, name) for name in store.names()}
+    settings, known, rooms = surveyed(open_store(data))
     molecules = {name: each.molecule for name, each in known.items()}
-    rooms = shared_rooms(molecules, settings)  # in order of size
     chosen = subset(known, limit)
     small = [name for name in rooms if known[name].info.get("kind") == "minimum"][: 2 * few]
     make = partial(Task, functional=functional, settings=settings)

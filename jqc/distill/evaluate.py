@@ -15,12 +15,11 @@ import numpy as np
 
 from jqc.data.record import Record
 from jqc.data.store import Store, open_store
-from jqc.distill.job import Job, Watch, label_settings, labelled
-from jqc.distill.labelling import shared_rooms
+from jqc.distill.job import Job, Watch, surveyed
 from jqc.distill.rows import Labelled, row
 from jqc.distill.subjects import Subject, subject_of
 from jqc.distill.summary import summarised
-from jqc.errors import InputError, StoreError
+from jqc.errors import InputError
 from jqc.numerics import require_double_precision
 
 PACKAGES = ("jqc-jax", "jax", "jaxlib", "numpy", "pyscf")
@@ -122,14 +121,9 @@ def evaluate(
 
 
 def _job(data: Path, states: int, limit: int | None) -> Job:
-    """The molecules; array lengths of a class depend on all labels, not on which of them are chosen."""
-    store = open_store(data)
-    settings = label_settings(store)
-    known = {name: labelled(store, name) for name in store.names()}
-    if not known:
-        raise StoreError(f"{data} holds no labels; run jqc label to the end.")
+    """The molecules that are chosen."""
+    settings, known, rooms = surveyed(open_store(data))
     chosen = subset(known, limit)
-    rooms = shared_rooms({name: each.molecule for name, each in known.items()}, settings)
     return Job(data, settings, states, known, {name: room for name, room in rooms.items() if name in chosen})
 
 

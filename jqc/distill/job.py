@@ -12,6 +12,7 @@ from jqc.data.record import Record
 from jqc.data.store import Store, open_store
 from jqc.data.tasks import Outcome, run_tasks
 from jqc.distill.dataset import molecule_of
+from jqc.distill.labelling import shared_rooms
 from jqc.distill.labels import LabelSettings
 from jqc.distill.measure import measure
 from jqc.distill.rows import Labelled
@@ -122,6 +123,21 @@ def labelled(store: Store, name: str) -> Labelled:
     record = store.read(name, ("numbers", "coords", "energy"))
     digest = hashlib.sha256((store.folder / f"{name}.h5").read_bytes()).hexdigest()
     return Labelled(molecule_of(record), record.attributes, float(record.arrays["energy"]), digest)
+
+
+def surveyed(store: Store) -> tuple[LabelSettings, dict[str, Labelled], dict[str, Lengths]]:
+    """How labels were made, what they are of, and array lengths by name in order of size.
+
+    Array lengths of a class depend on all labels, not on which of them are computed.
+
+    Raises:
+        StoreError: the store is none of labels, holds none, or one is damaged.
+    """
+    settings = label_settings(store)
+    known = {name: labelled(store, name) for name in store.names()}
+    if not known:
+        raise StoreError(f"{store.folder} holds no labels; run jqc label to the end.")
+    return settings, known, shared_rooms({name: each.molecule for name, each in known.items()}, settings)
 
 
 def label_settings(store: Store) -> LabelSettings:

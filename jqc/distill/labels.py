@@ -8,6 +8,7 @@ exact exchange of each range alone with coefficient one, which a quadrature coul
 
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,10 @@ class LabelSettings:
         """By name, for a store."""
         return asdict(self)
 
+    def system(self, molecule: Molecule, room: Lengths | None = None, **options: Any) -> System:
+        """The molecule with the basis and the quadrature of labels; options as of `jqc.system.build_system`."""
+        return build_system(molecule, self.basis, self.aux_basis, self.coulomb, self.grid_level, like=room, **options)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -90,15 +95,8 @@ def label(molecule: Molecule, name: str, settings: LabelSettings, room: Lengths 
     ConvergenceError
         The SCF does not converge.
     """
-    system = build_system(
-        molecule,
-        settings.basis,
-        settings.aux_basis,
-        coulomb=settings.coulomb,
-        grid_level=settings.grid_level,
-        like=room,
-    )
-    result = scf(system, settings.functional, settings=SCFSettings(residual_tolerance=RESIDUAL)).check()
+    system, solver = settings.system(molecule, room), SCFSettings(residual_tolerance=RESIDUAL)
+    result = scf(system, settings.functional, settings=solver).check()
     arrays = _solution(result)
     if settings.derivatives:
         arrays |= _around(result, settings, name)

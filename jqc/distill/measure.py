@@ -20,7 +20,7 @@ from jqc.errors import ConvergenceError, InstabilityError
 from jqc.response.tddft import excitations
 from jqc.scf import SCFResult, scf
 from jqc.scf.energy import EnergyParts, energy_parts
-from jqc.system import Molecule, System, build_system, with_range
+from jqc.system import Molecule, System, with_range
 from jqc.system.lengths import Lengths
 from jqc.system.padding import pad_axis
 from jqc.system.sampled import Sampled
@@ -58,10 +58,7 @@ def measure(
     InputError
         The molecule cannot be computed as the settings ask.
     """
-    system = build_system(
-        molecule, settings.basis, settings.aux_basis, settings.coulomb, settings.grid_level, like=room
-    )
-    system = with_range(system, tuple(omega for omega, _ in teacher.exchange))
+    system = with_range(settings.system(molecule, room), tuple(omega for omega, _ in teacher.exchange))
     result = scf(system, functional)
     arrays: Arrays = {"iterations": (np.asarray(result.iterations), "1")}
     if not result.converged:

@@ -41,10 +41,11 @@ class Labelled:
 def row(name: str, labelled: Labelled, found: Record | None, teacher: Record | None, pbe: Record | None) -> dict:
     """Plain numbers of one molecule, None where a calculation failed or did not converge; units are in the names.
 
+    The reference's energy is that of the fine quadrature, or, without an energy to compare with it, the label's own.
     `fock_builds_minao` are the iterations of the teacher's SCF from superposed atoms, `fock_builds_pbe` those from a
     self-consistent PBE density.
     """
-    molecule = labelled.molecule
+    molecule, reference = labelled.molecule, _number(found, "reference_energy")
     made = {
         "record": name,
         "name": str(labelled.info.get("name", name)),
@@ -53,8 +54,7 @@ def row(name: str, labelled: Labelled, found: Record | None, teacher: Record | N
         "kind": labelled.info.get("kind"),
         "heavy_atoms": int((np.asarray(molecule.numbers) > 1).sum()),
         "electrons": molecule.n_electrons,
-        # The label's own, on its quadrature, only orders molecules without an energy to compare.
-        "reference_energy_hartree": _number(found, "reference_energy") or labelled.energy,
+        "reference_energy_hartree": labelled.energy if reference is None else reference,
         **{key: _number(found, array) for array, key in NUMBERS.items()},
         "fock_builds_minao": _converged_iterations(teacher),
         "fock_builds_pbe": _number(pbe, "fock_builds"),
