@@ -128,15 +128,19 @@ def _job(data: Path, states: int, limit: int | None) -> Job:
 
 
 def subset(known: Mapping[str, Labelled], limit: int | None) -> set[str]:
-    """Names of at most `limit` molecules: one of each sum formula in turn, formulas in a seeded order.
+    """Names of at most `limit` molecules: two of each sum formula in turn, formulas in a seeded order.
 
-    Within a formula molecules keep their order, in which a minimum comes before what is compared with it.
+    Of a formula minima come first, so that isomers are compared, and before what else has their name.
     """
     by_formula: dict[str, list[str]] = {}
-    for name in sorted(known):
+    for name in sorted(known, key=lambda name: (known[name].info.get("kind") != "minimum", name)):
         by_formula.setdefault(known[name].formula, []).append(name)
     formulas = np.random.default_rng(SEED).permutation(sorted(by_formula)).tolist()
-    order = {name: (place, turn) for turn, key in enumerate(formulas) for place, name in enumerate(by_formula[key])}
+    order = {
+        name: (place // 2, turn, place)
+        for turn, key in enumerate(formulas)
+        for place, name in enumerate(by_formula[key])
+    }
     return set(sorted(order, key=order.__getitem__)[:limit])
 
 

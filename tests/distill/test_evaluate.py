@@ -267,13 +267,18 @@ def test_a_subset_is_even_over_formulas_and_grows(counts, limit):
     known = {}
     for carbons, count in enumerate(counts, start=1):
         molecule = jqc.Molecule.from_arrays(["C"] * carbons, np.arange(3.0 * carbons).reshape(-1, 3))
-        known |= {f"{carbons}-{k}": Labelled(molecule, {}, 0.0, "") for k in range(count)}
+        kinds = ["displaced" if k % 3 else "minimum" for k in range(count)]
+        known |= {f"{carbons}-{k}": Labelled(molecule, {"kind": kind}, 0.0, "") for k, kind in enumerate(kinds)}
     chosen = subset(known, limit)
     assert len(chosen) == min(limit, len(known))
     assert subset(known, limit + 1) >= chosen
     taken = [sum(name.startswith(f"{carbons}-") for name in chosen) for carbons in range(1, len(counts) + 1)]
-    most = max(taken)
-    assert all(took >= min(count, most - 1) for took, count in zip(taken, counts, strict=True))
+    for took, count in zip(taken, counts, strict=True):
+        assert took >= min(count, max(taken) - 2)
+    for name, each in known.items():
+        if each.info["kind"] == "displaced" and name in chosen:
+            minima = {other for other in known if other[0] == name[0] and known[other].info["kind"] == "minimum"}
+            assert minima <= chosen
 
 
 def test_all_of_it_is_plain(found):
