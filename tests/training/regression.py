@@ -1,6 +1,9 @@
 """A small problem with two size classes; as a script it trains in the folder that is its argument."""
 
+import os
+import signal
 import sys
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +40,16 @@ def loss(parameters, batch, key):
     x = batch["x"] + 0.01 * jax.random.normal(key, batch["x"].shape, batch["x"].dtype)
     error = (jnp.tanh(x @ parameters["in"]) @ parameters["out"]).sum(1) - batch["y"]
     return jnp.mean(error**2), {"mae": jnp.mean(jnp.abs(error)), "bias": jnp.mean(error)}
+
+
+def interrupt_at(*steps: int) -> Callable[[dict], None]:
+    """A run's `progress` that presses Ctrl-C when it sees the record of one of these steps."""
+
+    def interrupt(record: dict) -> None:
+        if record["step"] in steps:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return interrupt
 
 
 if __name__ == "__main__":

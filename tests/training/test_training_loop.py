@@ -1,6 +1,5 @@
 """The loop: it converges, validates, stops for each reason, compiles once a class, and tells what it does."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -130,12 +129,8 @@ def test_the_budget_in_seconds_counts_steps_alone():
 
 
 def test_an_interrupt_ends_the_run_after_its_step():
-    def interrupt(record) -> None:
-        if record["step"] == 14:
-            os.kill(os.getpid(), signal.SIGINT)
-
     handler = signal.getsignal(signal.SIGINT)
-    fitted = run(progress=interrupt)
+    fitted = run(progress=regression.interrupt_at(14))
     assert fitted.stopped == "interrupted"
     assert int(fitted.state.step) == 14
     assert signal.getsignal(signal.SIGINT) is handler

@@ -1,7 +1,6 @@
 """Runs that are stopped, killed and resumed equal those that never were, bit for bit."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -77,23 +76,14 @@ def test_a_folder_holds_what_it_should(undisturbed):
 def test_soap_goes_on_as_well(tmp_path):
     settings, parameters = replace(SETTINGS, optimizer="soap"), jax.tree.map(jnp.asarray, regression.parameters())
     run(tmp_path / "whole", settings, parameters)
-
-    def interrupt(record) -> None:
-        if record["step"] == 14:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    assert run(tmp_path / "cut", settings, parameters, progress=interrupt).stopped == "interrupted"
+    assert run(tmp_path / "cut", settings, parameters, progress=regression.interrupt_at(14)).stopped == "interrupted"
     run(tmp_path / "cut", settings, parameters)
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.parametrize("at", [7, 10, 28])
 def test_interrupted_and_resumed(undisturbed, tmp_path, at):
-    def interrupt(record) -> None:
-        if record["step"] == at:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    assert run(tmp_path, progress=interrupt).stopped == "interrupted"
+    assert run(tmp_path, progress=regression.interrupt_at(at)).stopped == "interrupted"
     again = run(tmp_path)
     assert_same(tmp_path, undisturbed[0])
     assert again.stopped == "steps"
@@ -148,13 +138,7 @@ def _last_step(folder: Path) -> int:
 
 def test_the_seconds_of_all_sessions_count(tmp_path):
     settings = replace(SETTINGS, steps=10**6, seconds=1.0, checkpoint_every=10**6)
-    ends = iter([signal.SIGINT])
-
-    def interrupt(record) -> None:
-        for end in ends:  # once, at the first record
-            os.kill(os.getpid(), end)
-
-    first = run(tmp_path, settings, progress=interrupt)
+    first = run(tmp_path, settings, progress=regression.interrupt_at(SETTINGS.log_every))
     second = run(tmp_path, settings)
     assert (first.stopped, second.stopped) == ("interrupted", "seconds")
     seconds = [record["seconds"] for record in read_records(tmp_path / "metrics.jsonl")]
