@@ -2,7 +2,7 @@
 
 python benchmarks/distill/ship.py STUDY
 
-Writes jqc/xc/neural/weights/ARCHITECTURE.npz, which jqc-ARCHITECTURE names.
+Writes jqc/xc/neural/weights/ARCHITECTURE.npz, which jqc-ARCHITECTURE names, of those that are evaluated.
 """
 
 import argparse
@@ -13,6 +13,9 @@ from typing import Any
 from jqc.xc.neural.architectures import ARCHITECTURES
 from jqc.xc.neural.files import load, read_provenance, save
 from jqc.xc.neural.stored import RUN_FILE, WEIGHTS
+
+MEASURED = Path("evaluation", "test.json")
+"""What an evaluation on the test labels leaves in a run's folder."""
 
 COMMANDS = (
     "python benchmarks/distill/molecules.py --out STUDY/molecules --seed 0",
@@ -30,7 +33,7 @@ def about(folder: Path, study: Path) -> dict[str, Any]:
     config = known["config"]
     for name in ("data", "validation"):
         config[name] = Path(config[name]).relative_to(study).as_posix()
-    measured = json.loads((folder / "evaluation" / "test.json").read_text())
+    measured = json.loads((folder / MEASURED).read_text())
     summary = measured["functionals"][measured["functional"]]["summary"]
     return known | {
         "commands": [each.format(run=folder.name) for each in COMMANDS],
@@ -45,6 +48,9 @@ def main() -> None:
     WEIGHTS.mkdir(exist_ok=True)
     for architecture in ARCHITECTURES:
         folder = study / "runs" / f"{architecture}-e-rho-grad-hess-0"
+        if not (folder / MEASURED).exists():
+            print(f"{folder} is not evaluated yet, and not shipped")
+            continue
         save(WEIGHTS / f"{architecture}.npz", load(folder / RUN_FILE), about(folder, study))
         print(WEIGHTS / f"{architecture}.npz")
 
