@@ -1,7 +1,10 @@
 """A run's folder: `settings.json`, `metrics.jsonl` and `checkpoints/`, and how a run finds its place again."""
 
+import fcntl
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,22 +32,37 @@ def description(settings: TrainingSettings, data: Sequence[int], validation: Seq
     }
 
 
-def claim(folder: Path, described: dict[str, Any]) -> None:
-    """Make a folder that of this run, or check that it is.
+@contextmanager
+def claimed(folder: Path, described: dict[str, Any]) -> Iterator[None]:
+    """Hold a folder for this run, and for this process alone; the system lets go of it when that ends, however.
 
     Raises:
-        TrainingError: the folder cannot be made, or holds a run that differs; the first difference is named.
+        TrainingError: the folder cannot be made, another process trains there, or it holds a run that differs.
     """
+    with ExitStack() as held:
+        try:
+            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            holder = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, holder)
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another process trains in {folder}; stop it, or give another folder.") from None
+        except OSError as error:
+            raise _unusable(folder, error) from None
+        _settle_settings(folder, described)
+        yield
+
+
+def _settle_settings(folder: Path, described: dict[str, Any]) -> None:
+    """Write what a run is, or check that it is what a folder holds; the first difference is named."""
     path = folder / SETTINGS
     try:
         if not path.exists():
-            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
             write_atomically(path, (json.dumps(described, indent=2) + "\n").encode())
         held = json.loads(path.read_text(encoding="utf-8"))
         theirs, ours = _flat(held), _flat(described)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise TrainingError(f"{folder} cannot hold a run ({reason}); free it or give another folder.") from None
+        raise _unusable(folder, error) from None
     except (ValueError, AttributeError):
         raise TrainingError(f"{path} is damaged; give another folder, or delete this one.") from None
     for name in ours | theirs:
@@ -53,6 +71,11 @@ def claim(folder: Path, described: dict[str, Any]) -> None:
             raise TrainingError(
                 f"{path} is of a run with {name} = {there}, and {here} is given; give the same, or another folder."
             )
+
+
+def _unusable(folder: Path, error: OSError) -> TrainingError:
+    reason = (error.strerror or type(error).__name__).lower()
+    return TrainingError(f"{folder} cannot hold a run ({reason}); free it or give another folder.")
 
 
 def resume(folder: Path, run: Run) -> tuple[Run, list[Record]]:

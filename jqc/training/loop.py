@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from jqc.errors import TrainingError
 from jqc.files import finite
 from jqc.timing import stage
 from jqc.training.batches import Batch, Examples, count, take, training_batches, validation_batches
-from jqc.training.folder import METRICS, claim, description, resume, save
+from jqc.training.folder import METRICS, claimed, description, resume, save
 from jqc.training.interrupt import asked_to_stop
 from jqc.training.records import Progress, Record, append
 from jqc.training.run import Reason, Run, begin, best_parameters, judge, why_done
@@ -82,39 +83,42 @@ def fit(
     >>> print(f"{fitted.parameters:.2f}", fitted.stopped)
     3.00 steps
     """
-    run, records = _prepared(loss, parameters, data, validation, settings, folder, about or {})
+    with _prepared(loss, parameters, data, validation, settings, folder, about or {}) as (run, records):
 
-    def tell(record: Record) -> None:
-        record = finite(record)
-        if folder is not None:
-            append(Path(folder) / METRICS, record)
-        records.append(record)
-        if progress is not None:
-            progress(record)
+        def tell(record: Record) -> None:
+            record = finite(record)
+            if folder is not None:
+                append(Path(folder) / METRICS, record)
+            records.append(record)
+            if progress is not None:
+                progress(record)
 
-    def keep(run: Run) -> None:
-        if folder is not None:
-            with stage("checkpoints"):
-                save(Path(folder), run)
+        def keep(run: Run) -> None:
+            if folder is not None:
+                with stage("checkpoints"):
+                    save(Path(folder), run)
 
-    with asked_to_stop() as asked:
-        run = _trained(loss, run, data, validation, settings, tell, keep, asked)
-        keep(run)
+        with asked_to_stop() as asked:
+            run = _trained(loss, run, data, validation, settings, tell, keep, asked)
+            keep(run)
     history = [record for record in records if record["kind"] == "validation"]
     return Fitted(best_parameters(run), run.state, history, why_done(run, settings) or "interrupted")
 
 
-def _prepared(loss, parameters, data, validation, settings, folder, about) -> tuple[Run, list[Record]]:
-    """The run to go on with, and its records; everything is checked here."""
+@contextmanager
+def _prepared(loss, parameters, data, validation, settings, folder, about) -> Iterator[tuple[Run, list[Record]]]:
+    """The run to go on with, and its records, as long as its folder is held; everything is checked here."""
     sizes = [count(examples, f"data[{at}]") for at, examples in enumerate(data)]
     others = [count(examples, f"validation[{at}]") for at, examples in enumerate(validation)]
     if not sizes:
         raise TrainingError("there are no data to train on; give at least one class of examples.")
     run = begin(init(loss, parameters, take(data[0], np.arange(min(settings.batch_size, sizes[0]))), settings))
     if folder is None:
-        return run, []
-    claim(Path(folder), description(settings, sizes, others, run) | {"run": dict(about)})
-    return resume(Path(folder), run)
+        yield run, []
+        return
+    described = description(settings, sizes, others, run) | {"run": dict(about)}
+    with claimed(Path(folder), described):
+        yield resume(Path(folder), run)
 
 
 def _trained(loss, run, data, validation, settings, tell, keep, asked) -> Run:

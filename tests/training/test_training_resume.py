@@ -136,6 +136,18 @@ def _last_step(folder: Path) -> int:
     return max((int(path.name) for path in checkpoints.complete(folder / "checkpoints")), default=0)
 
 
+def test_two_at_a_time_are_refused(tmp_path):
+    def another(record):
+        with pytest.raises(TrainingError, match=r"another process trains in .*run; stop it"):
+            run(tmp_path / "run")
+        refused.append(record)
+
+    refused = []
+    run(tmp_path / "run", progress=another)
+    assert refused
+    assert run(tmp_path / "run").stopped == "steps"
+
+
 def test_the_seconds_of_all_sessions_count(tmp_path):
     settings = replace(SETTINGS, steps=10**6, seconds=1.0, checkpoint_every=10**6)
     first = run(tmp_path, settings, progress=regression.interrupt_at(SETTINGS.log_every))
