@@ -1,6 +1,7 @@
 """Threads and memory that the process shares with others."""
 
 import mmap
+import subprocess
 import sys
 
 import jax
@@ -45,6 +46,34 @@ def test_freed_memory_goes_back():
     release_freed_memory()
     assert before - resident() > 50_000_000
     assert len(keep) == 60_000
+
+
+FAULTS = """
+import resource, sys, threading
+from jqc.process import keep_freed_memory
+
+def faults_of_a_large_piece():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    thread = threading.Thread(target=lambda: b"x" * 80_000_000)
+    thread.start()
+    thread.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for _ in range(3):
+    faults = faults_of_a_large_piece()
+print(faults)
+"""
+"""Prints how many pages the system maps for memory that was freed just before, by another thread."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no glibc")
+def test_freed_memory_is_kept():
+    mapped = {
+        how: int(subprocess.check_output([sys.executable, "-c", FAULTS, how], text=True)) for how in ("kept", "not")
+    }
+    assert mapped["kept"] < 100 < 1000 < mapped["not"]
 
 
 def test_programs_make_room_where_memory_maps_run_short(monkeypatch):

@@ -33,6 +33,9 @@ STEPS = 3000
 FEW = 30
 """Training labels of a control."""
 
+COMPILING = "--xla_cpu_use_fusion_emitters=false"
+"""Flags of XLA for evaluations, which mostly compile (docs/performance.md); training is faster without."""
+
 CONFIG = """\
 data = "{study}/labels/{labels}"
 validation = "{study}/labels/validation"
@@ -111,9 +114,9 @@ def keep_few(study: Path) -> None:
             (target / path.name).hardlink_to(path)
 
 
-def jqc(*arguments: str | Path, threads: int, log: Path) -> int:
+def jqc(*arguments: str | Path, threads: int, log: Path, flags: str = "") -> int:
     """A command of jqc's with its own share of the cores; its output is added to a file."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NPROC": str(threads)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NPROC": str(threads), "XLA_FLAGS": flags}
     command = [sys.executable, "-m", "jqc.cli.main", *map(str, arguments)]
     with log.open("a") as output:
         return subprocess.run(command, env=environment, stdout=output, stderr=output).returncode
@@ -132,7 +135,7 @@ def train_and_evaluate(piece: Piece, study: Path, limit: int | None, threads: in
             return f"{piece.name}: training ended with code {code}, see {log}"
     chosen = () if limit is None else ("--limit", str(limit))
     test = study / "labels" / "test"
-    code = jqc("evaluate", folder, "--data", test, *chosen, threads=threads, log=log)
+    code = jqc("evaluate", folder, "--data", test, *chosen, threads=threads, log=log, flags=COMPILING)
     return f"{piece.name}: evaluated" if code in (0, 3) else f"{piece.name}: evaluation ended with code {code}"
 
 

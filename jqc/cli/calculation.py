@@ -65,11 +65,13 @@ def outputs(source: Path, **paths: Path | None) -> list[Path | None]:
 
 
 def set_up_jax() -> None:
-    """Double precision, before anything is computed, and the compilation cache."""
+    """Double precision and memory that is kept, before anything is computed, and the compilation cache."""
     import jax
 
     from jqc.cli.cache import use_compilation_cache
+    from jqc.process import keep_freed_memory
 
+    keep_freed_memory()
     jax.config.update("jax_enable_x64", True)
     use_compilation_cache()
 

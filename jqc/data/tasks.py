@@ -17,6 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Generic, NamedTuple, TypeVar, cast
 
 from jqc.errors import InputError
+from jqc.process import keep_freed_memory
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
@@ -143,6 +144,7 @@ def _started(function: Callable, initializer: Callable[[], object] | None, threa
 def _serve(pipe: Connection, function: Callable, initializer: Callable[[], object] | None) -> None:
     """A worker's life: it ends with its parent, not at an interrupt, which the parent answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer:
         _, error = _attempt(lambda _: initializer(), None)
