@@ -29,7 +29,7 @@ import numpy as np
 import jqc
 from jqc.distill.example import Example, make_example, stack, with_integrals
 from jqc.distill.losses import DILoss
-from jqc.process import keep_freed_memory, single_threaded_blas
+from jqc.process import KEPT_IN_TRAINING, keep_freed_memory, single_threaded_blas
 from jqc.scf.kernel import reference
 from jqc.system.basis import make_mole
 from jqc.system.sampled import with_orbitals
@@ -145,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.molecules, options.memory, options.models, options.repeats = ("water",), ("water",), ("xcdiff",), 2
-    keep_freed_memory()
+    keep_freed_memory(KEPT_IN_TRAINING)
     jax.config.update("jax_enable_x64", True)
     tasks = [
         (partial(cost_row, repeats=options.repeats), *each)

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 from jqc.cli.checkpoint import SUFFIXES, read_dm
 from jqc.errors import InputError
 from jqc.files import writable
+from jqc.process import KEPT, keep_freed_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,14 +65,13 @@ def outputs(source: Path, **paths: Path | None) -> list[Path | None]:
     return targets
 
 
-def set_up_jax() -> None:
+def set_up_jax(kept: int = KEPT) -> None:
     """Double precision and memory that is kept, before anything is computed, and the compilation cache."""
     import jax
 
     from jqc.cli.cache import use_compilation_cache
-    from jqc.process import keep_freed_memory
 
-    keep_freed_memory()
+    keep_freed_memory(kept)
     jax.config.update("jax_enable_x64", True)
     use_compilation_cache()
 

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from jqc.cli.calculation import set_up_jax
 from jqc.errors import InputError
 from jqc.files import write_atomically
+from jqc.process import KEPT_IN_TRAINING
 
 if TYPE_CHECKING:
     from jqc.distill.config import DistillConfig
@@ -47,7 +48,7 @@ class DistillCommand:
         Raises:
             InputError: something given cannot be used, or RUN holds another run.
         """
-        set_up_jax()
+        set_up_jax(KEPT_IN_TRAINING)
         from jqc.distill.run import distil
         from jqc.report import learning_curves, rendered
         from jqc.training import live_table, read_records
