@@ -51,6 +51,7 @@ class Run:
     steps: int
     seconds: float
     summary: Summary
+    energy_errors: dict[str, float]
 
 
 def runs_of(study: Path, data: str) -> tuple[dict[str, Run], dict[str, Summary]]:
@@ -62,8 +63,15 @@ def runs_of(study: Path, data: str) -> tuple[dict[str, Run], dict[str, Summary]]
         seconds = read_records(folder / "training" / "metrics.jsonl")[-1]["seconds"]
         own = content["functionals"].pop(content["functional"])
         training = config["training"]
+        errors = {row["record"]: row["energy_error_hartree"] for row in own["molecules"]}
         runs[folder.name] = Run(
-            config["model"], config["loss"]["name"], training["seed"], training["steps"], seconds, own["summary"]
+            config["model"],
+            config["loss"]["name"],
+            training["seed"],
+            training["steps"],
+            seconds,
+            own["summary"],
+            {name: error for name, error in errors.items() if error is not None},
         )
         references |= {name: made["summary"] for name, made in content["functionals"].items()}
     return runs, references
@@ -72,7 +80,7 @@ def runs_of(study: Path, data: str) -> tuple[dict[str, Run], dict[str, Summary]]
 def markdown(header: list[str], rows: list[list[str]]) -> str:
     """A table whose first column is text."""
     lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def measured(runs: dict[str, Run], references: dict[str, Summary]) -> Iterator[str]:
@@ -84,29 +92,48 @@ def measured(runs: dict[str, Run], references: dict[str, Summary]) -> Iterator[s
         yield markdown(header, [[name, *(c.cell(summary) for c in columns), cost] for name, summary, cost in rows])
 
 
-def changes(runs: dict[str, Run], arm: str, value: Callable[[Summary], float]) -> dict[str, list[float]]:
-    """Relative change against the first arm, by architecture, one for each seed."""
-    found: dict[str, list[float]] = {}
-    equal = [run for name, run in runs.items() if name == f"{run.architecture}-{run.loss}-{run.seed}"]  # no controls
+def pairs(runs: dict[str, Run], arm: str) -> dict[str, list[tuple[Run, Run]]]:
+    """Runs of an arm and those of the first arm with the same seed, by architecture; controls are left out."""
+    found: dict[str, list[tuple[Run, Run]]] = {}
+    equal = [run for name, run in runs.items() if name == f"{run.architecture}-{run.loss}-{run.seed}"]
     first = {(run.architecture, run.seed): run for run in equal if run.loss == next(iter(ARMS))}
     for run in equal:
         start = first.get((run.architecture, run.seed))
         if run.loss == arm and start is not None:
-            found.setdefault(run.architecture, []).append(value(run.summary) / value(start.summary) - 1)
+            found.setdefault(run.architecture, []).append((run, start))
     return found
 
 
 def gained(runs: dict[str, Run]) -> Iterator[str]:
     """What each arm changes: by architecture as a mean over seeds (and their spread), and over architectures."""
-    architectures = list(dict.fromkeys(run.architecture for run in runs.values()))
     for arm in list(ARMS)[1:]:
-        rows = []
+        compared, rows = pairs(runs, arm), []
         for name, value in GAINS.items():
-            by_architecture = changes(runs, arm, value)
-            means = [statistics.mean(each) for each in by_architecture.values()]
-            cells = [_percent(by_architecture.get(each, [])) for each in architectures]
-            rows.append([name, *cells, _percent(means)])
-        yield markdown([f"{ARMS[arm]} against {ARMS['e-rho']}, %", *architectures, "all"], rows)
+            changes = [
+                [value(run.summary) / value(start.summary) - 1 for run, start in each] for each in compared.values()
+            ]
+            cells = [_percent(each) for each in changes]
+            rows.append([name, *cells, _percent([statistics.mean(each) for each in changes])])
+        yield markdown([f"{ARMS[arm]} against {ARMS['e-rho']}, %", *compared, "all"], rows)
+
+
+def alike(runs: dict[str, Run]) -> str:
+    """Whether arms are wrong about the same molecules: correlations of their signed energy errors."""
+    compared = {arm: pairs(runs, arm) for arm in list(ARMS)[1:]}
+    architectures = list(dict.fromkeys(name for each in compared.values() for name in each))
+    rows = []
+    for arm, found in compared.items():
+        cells = [[correlation(run, start) for run, start in found.get(name, [])] for name in architectures]
+        rows.append([ARMS[arm], *(f"{statistics.mean(each):.2f}" if each else "–" for each in cells)])
+    return markdown([f"correlation of energy errors with those of {ARMS['e-rho']}", *architectures], rows)
+
+
+def correlation(run: Run, other: Run) -> float:
+    """Of energy errors, over molecules that have both."""
+    both = run.energy_errors.keys() & other.energy_errors.keys()
+    return statistics.correlation(
+        [run.energy_errors[name] for name in both], [other.energy_errors[name] for name in both]
+    )
 
 
 def _percent(values: list[float]) -> str:
@@ -127,7 +154,7 @@ def main() -> None:
     content = {"runs": {name: vars(run) for name, run in runs.items()}, "references": references}
     write_json(options.results / "distill.json", content)
     page = options.results / "distill.md"
-    body = "\n\n".join(["<!-- study -->", *gained(runs), *measured(runs, references), "<!-- end -->"])
+    body = "\n\n".join(["<!-- study -->", *gained(runs), alike(runs), *measured(runs, references), "<!-- end -->"])
     page.write_text(re.sub(r"<!-- study -->.*?<!-- end -->", lambda _: body, page.read_text(), flags=re.DOTALL))
 
 
