@@ -1,4 +1,4 @@
-"""What every functional owes to the SCF, checked for all architectures, and for PBE as a check of the checks."""
+"""What every functional owes to the SCF: all architectures, what ships, and PBE as a check of the checks."""
 
 import itertools
 from functools import cache
@@ -12,6 +12,7 @@ from jqc.xc import Density, Functional, Quadrature, functional
 from jqc.xc.features import TAU_UNIFORM
 from jqc.xc.neural.architectures import ARCHITECTURES, create
 from jqc.xc.neural.files import load, save
+from jqc.xc.neural.stored import shipped
 
 ROUNDING = 1e-11
 """Relative; the same sum in another order, or with spins exchanged."""
@@ -24,7 +25,7 @@ SINGLE = 3e-5
 
 STEP = 1e-4
 COUNT = 2400
-NAMES = [*ARCHITECTURES, "pbe"]
+NAMES = [*ARCHITECTURES, "pbe", *shipped()]
 
 
 OPTIONS = {"eg-xc": {"features": 16, "layers": 1}}
