@@ -22,7 +22,7 @@ from jqc.scf.grassmann import Tangent
 from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float
 from jqc.xc.base import Ingredients
-from jqc.xc.quadrature import Features, opposite_spins, pair_features, quadrature, read_by, xc_energy
+from jqc.xc.quadrature import Features, both_spins, pair_features, quadrature, read_by, xc_energy
 
 
 @jax.tree_util.register_dataclass
@@ -109,17 +109,12 @@ def _derivatives(
         return *at_each(u), changes
     rows = u.shape[1]
 
-    def alike(change):
-        (value, slope), (_, answer) = jax.jvp(jax.value_and_grad(energy), (u[0],), (change,))
-        return value, slope, answer
+    def along(each):
+        # Two rows for any tangent of a closed shell: derivatives of a `cond` store what either of its branches needs.
+        here, change = (u[0], each[0]) if rows == 2 else both_spins(u[0], *each)
+        (value, slope), (_, answer) = jax.jvp(jax.value_and_grad(energy), (here,), (change,))
+        return value, slope[:rows], answer[:rows]
 
-    def opposite(change):
-        both, change = opposite_spins(u[0], change)
-        (value, slope), (_, answer) = jax.jvp(jax.value_and_grad(energy), (both,), (change,))
-        return value, slope[:1], answer[:1]
-
-    # One after another, for a vectorised `cond` would take both ways; spins that change alike need no second row.
-    along = lambda each: alike(each[0]) if rows == 2 else jax.lax.cond(each[1] > 0, alike, opposite, each[0])  # noqa: E731
     first, slope, answers = jax.lax.map(along, (changes, signs))
     energies, slopes = at_each(u[1:]) if len(u) > 1 else (u[1:, 0, 0, 0], u[1:])
     return jnp.concatenate([first[:1], energies]), jnp.concatenate([slope[:1], slopes]), answers

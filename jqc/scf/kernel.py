@@ -17,7 +17,7 @@ from jqc.scf.energy import EnergyParts, coulomb_energy, exchange_on_pair, parts_
 from jqc.system import System
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
-from jqc.xc.quadrature import Features, opposite_spins, pair_features, read_by, xc_energy
+from jqc.xc.quadrature import Features, both_spins, pair_features, read_by, xc_energy
 
 
 @jax.tree_util.register_dataclass
@@ -77,7 +77,7 @@ def kernel_product(functional: Functional, system: System, held: Reference, chan
     slope = jax.grad(lambda u: xc_energy(functional, system, u))
     if not held.triplet:
         return jax.jvp(slope, (held.u,), (change,))[1]
-    spins, changes = opposite_spins(held.u, change)
+    spins, changes = both_spins(held.u, change, -1.0)
     return jax.jvp(slope, (spins,), (changes,))[1][:1]
 
 

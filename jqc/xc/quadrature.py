@@ -153,9 +153,9 @@ def spin_resolved(u: Features) -> Density:
     return Density(rho, sigma, both(4) if u.shape[1] > 4 else jnp.zeros_like(rho))
 
 
-def opposite_spins(u: Features, change: Features) -> tuple[Features, Features]:
-    """Both spins of a closed shell's one row, and the change of them that takes to one what it gives to the other."""
-    return 0.5 * jnp.concatenate([u, u]), 0.5 * jnp.concatenate([change, -change])
+def both_spins(u: Features, change: Features, sign: Float[Array, ""] | float) -> tuple[Features, Features]:
+    """Both spins of a closed shell's one row, and their changes: alike (`sign` 1) or oppositely (−1)."""
+    return 0.5 * jnp.concatenate([u, u]), 0.5 * jnp.concatenate([change, sign * change])
 
 
 def quadrature(system: Orbitals) -> Quadrature:
