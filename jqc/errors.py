@@ -43,3 +43,12 @@ class ConvergenceError(RuntimeError):
 
 class InstabilityError(InputError):
     """The reference density is no minimum of the energy."""
+
+
+def refusal(error: OSError) -> str:
+    """What the system says of a file that it refuses, in lower case, to stand in a sentence.
+
+    >>> refusal(FileNotFoundError(2, "No such file or directory"))
+    'no such file or directory'
+    """
+    return (error.strerror or type(error).__name__).lower()

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from jqc.errors import InputError
+from jqc.errors import InputError, refusal
 
 TEMPORARY = ".jqc-*.tmp"
 
@@ -112,5 +112,5 @@ def _complaining_about(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise InputError(f"{path} cannot be written ({reason}); free it or give another path.") from None

@@ -1,7 +1,9 @@
 """What all tests share: double precision, and the molecules of examples/molecules."""
 
+import resource
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +38,22 @@ def interrupts_arrive():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def full_disk() -> Callable[..., AbstractContextManager[None]]:
+    """Files of this process may not exceed `room` bytes, so that writes fail, half-way, as on a full disk."""
+
+    @contextmanager
+    def limited(room: int):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @cache

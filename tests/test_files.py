@@ -1,7 +1,6 @@
 """Output files are checked, then written whole or not at all."""
 
 import os
-import resource
 from pathlib import Path
 
 import pytest
@@ -52,15 +51,10 @@ def test_refuses_protected_files_and_folders(tmp_path):
         writable(tmp_path / "new.json")
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, full_disk):
     path = tmp_path / "result.json"
     path.write_text("old")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # a write fails half-way, as on a full disk
-    try:
-        with pytest.raises(InputError, match=r"cannot be written .file too large"):
-            write_atomically(path, bytes(5000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(room=1000), pytest.raises(InputError, match=r"cannot be written .file too large"):
+        write_atomically(path, bytes(5000))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jqc.errors import InputError
+from jqc.errors import InputError, refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ def read_dm(path: Path, molecule: "Molecule", basis: str) -> "np.ndarray":
     try:
         content = path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise InputError(f"{path} cannot be read ({reason}); give a file written with --save.") from None
     try:
         with h5py.File(io.BytesIO(content), "r") as file:

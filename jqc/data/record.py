@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from jqc.errors import StoreError
+from jqc.errors import StoreError, refusal
 
 if TYPE_CHECKING:
     import h5py
@@ -70,7 +70,7 @@ def from_file(path: Path, name: str, wanted: Iterable[str] | None = None) -> Rec
     try:
         raw = path.open("rb")
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise StoreError(f"{path} cannot be read ({reason}); run the job that writes it.") from None
     with raw:
         head = raw.read(_BLOCK)

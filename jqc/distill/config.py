@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any
 
 from jqc.distill.losses import CommutatorLoss, DILoss, Loss, PerturbativeLoss, SCFLoss
-from jqc.errors import InputError
+from jqc.errors import InputError, refusal
 from jqc.training import TrainingSettings
 
 LOSSES: dict[str, Loss] = {
@@ -74,7 +74,7 @@ def read_content(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise InputError(f"{path} cannot be read ({reason}); give a TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML file ({error}); correct it.") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jqc.errors import MoleculeError
+from jqc.errors import MoleculeError, refusal
 from jqc.typing import Float, Int
 
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -61,7 +61,7 @@ def read_text(path: str | Path) -> str:
             f"{path} is not UTF-8 text (byte {error.start + 1}); give an XYZ file saved as UTF-8."
         ) from None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise MoleculeError(f"{path} cannot be read ({reason}); give the path of an XYZ file.") from None
     except ValueError:
         raise MoleculeError(f"{path!r} is not a file name; give the path of an XYZ file.") from None

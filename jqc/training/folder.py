@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jqc.errors import TrainingError
+from jqc.errors import TrainingError, refusal
 from jqc.files import write_atomically
 from jqc.training import checkpoint
 from jqc.training.records import Record, records_until, settle
@@ -38,44 +38,39 @@ def claimed(folder: Path, described: dict[str, Any]) -> Iterator[None]:
 
     Raises:
         TrainingError: the folder cannot be made, another process trains there, or it holds a run that differs.
+        InputError: the file of settings cannot be written.
     """
     with ExitStack() as held:
         try:
-            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             holder = os.open(folder, os.O_RDONLY)
             held.callback(os.close, holder)
             fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _settle_settings(folder / SETTINGS, described)
+            (folder / CHECKPOINTS).mkdir(exist_ok=True)
         except BlockingIOError:
             raise TrainingError(f"another process trains in {folder}; stop it, or give another folder.") from None
         except OSError as error:
-            raise _unusable(folder, error) from None
-        _settle_settings(folder, described)
+            reason = refusal(error)
+            raise TrainingError(f"{folder} cannot hold a run ({reason}); free it or give another folder.") from None
         yield
 
 
-def _settle_settings(folder: Path, described: dict[str, Any]) -> None:
-    """Write what a run is, or check that it is what a folder holds; the first difference is named."""
-    path = folder / SETTINGS
+def _settle_settings(path: Path, described: dict[str, Any]) -> None:
+    """Write what a run is, or check that it is what a file says; the first difference is named."""
+    if not path.exists():
+        write_atomically(path, (json.dumps(described, indent=2) + "\n").encode())
     try:
-        if not path.exists():
-            write_atomically(path, (json.dumps(described, indent=2) + "\n").encode())
         held = json.loads(path.read_text(encoding="utf-8"))
         theirs, ours = _flat(held), _flat(described)
-    except OSError as error:
-        raise _unusable(folder, error) from None
     except (ValueError, AttributeError):
-        raise TrainingError(f"{path} is damaged; give another folder, or delete this one.") from None
+        raise TrainingError(f"{path} is damaged; give another folder, or delete it.") from None
     for name in ours | theirs:
         here, there = ours.get(name, "none"), theirs.get(name, "none")
         if here != there:
             raise TrainingError(
                 f"{path} is of a run with {name} = {there}, and {here} is given; give the same, or another folder."
             )
-
-
-def _unusable(folder: Path, error: OSError) -> TrainingError:
-    reason = (error.strerror or type(error).__name__).lower()
-    return TrainingError(f"{folder} cannot hold a run ({reason}); free it or give another folder.")
 
 
 def resume(folder: Path, run: Run) -> tuple[Run, list[Record]]:

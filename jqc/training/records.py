@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jqc.errors import TrainingError
+from jqc.errors import TrainingError, refusal
 from jqc.files import write_atomically
 
 Record = dict[str, Any]
@@ -46,7 +46,7 @@ def read_records(path: Path) -> list[Record]:
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise TrainingError(f"{path} cannot be read ({reason}); give the metrics.jsonl of a run.") from None
     records = []
     for number, line in enumerate(lines, 1):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import regression
 
-from jqc.errors import TrainingError
+from jqc.errors import InputError, TrainingError
 from jqc.training import checkpoint as checkpoints
 from jqc.training import fit, read_records
 
@@ -253,3 +253,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match=r"file cannot hold a run \(.*\); free it"):
         run(tmp_path / "file")
+
+
+def test_settings_without_room_are_not_called_damaged(tmp_path, full_disk):
+    with full_disk(room=10), pytest.raises(InputError, match=r"settings\.json cannot be written \(file too large\)"):
+        run(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_refused_stays_as_it_was(tmp_path):
+    (tmp_path / "settings.json").write_text('{"setting": {}, "examples": {}, "parameter": {}}')
+    with pytest.raises(TrainingError, match="is of a run with setting"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]

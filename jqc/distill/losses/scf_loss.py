@@ -8,7 +8,7 @@ theorem at its end (`jqc.scf.implicit`), not from the iterations. The Coulomb te
 precision water's energy is wrong by 2e-5 hartree and its orbital gradient by as much, too rough for Newton to converge.
 So all is computed in double precision and handed back in the example's.
 
-A student that does not converge within `MOST_STEPS` has no solution to be compared. Its example counts with what is
+A student that does not converge within `NEWTON_STEPS` has no solution to be compared. Its example counts with what is
 known without one: energies at the teacher's density, and the density of one diagonalisation, both of DI-Loss. That is
 finite, and its gradient leads to where the teacher's density is stationary. `unsolved` counts such examples.
 """
@@ -33,7 +33,7 @@ from jqc.typing import Array, Bool, Float
 from jqc.xc.base import Functional
 from jqc.xc.quadrature import features, quadrature
 
-MOST_STEPS = 12
+NEWTON_STEPS = 12
 """Newton steps; from B3LYP's density of water other functionals take three to five."""
 
 THRESHOLDS = SCFSettings(energy_tolerance=1e-6, residual_tolerance=1e-6)
@@ -108,9 +108,9 @@ def _errors(
 
 
 def _solve(student: Functional, system: System, at: Point):
-    """Newton from a point, as far as it takes or `MOST_STEPS`."""
+    """Newton from a point, as far as it takes or `NEWTON_STEPS`."""
     state = begin(student, system, at, "newton")
-    return descend(student, system, state, THRESHOLDS, jnp.asarray(MOST_STEPS), "newton")
+    return descend(student, system, state, THRESHOLDS, jnp.asarray(NEWTON_STEPS), "newton")
 
 
 def _in_double(example: Example) -> Example:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jqc.errors import FunctionalError
+from jqc.errors import FunctionalError, refusal
 from jqc.files import write_atomically
 from jqc.xc.neural.architectures import ARCHITECTURES, create, module, options_of
 from jqc.xc.neural.learned import Learned
@@ -126,7 +126,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise FunctionalError(f"{path} cannot be read ({reason}); give a file of a learned functional.") from None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from jqc.errors import FunctionalError
+from jqc.errors import FunctionalError, refusal
 from jqc.xc.base import Functional
 from jqc.xc.names import key
 
@@ -48,7 +48,7 @@ def _load(path: Path) -> Functional:
     try:
         status = path.stat()
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = refusal(error)
         raise FunctionalError(f"{path} cannot be read ({reason}); give a file of a learned functional.") from None
     return _loaded(path.resolve(), status.st_mtime_ns, status.st_size)
 
