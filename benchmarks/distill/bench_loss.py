@@ -1,10 +1,10 @@
 """What a step of DI-Loss costs in evaluations of energy and Fock matrix, and the memory that it takes.
 
-A step is value and parameter gradient of all terms along one tangent, with two displaced densities; an evaluation is
-the student's energy and Fock matrix with the Coulomb term. Both are of the same molecule, functional and compact
-quadrature, in single precision, and evaluate the orbitals on the grid first. Medians of several warm runs, of both in
-turn. Orbitals and labels are random numbers: time and memory do not depend on them, and no SCF is needed. The goal is a
-ratio of `GOAL`.
+A step is value and parameter gradient of all terms along one tangent, at the solution and at one of two displaced
+densities; an evaluation is the student's energy and Fock matrix with the Coulomb term. Both are of the same molecule,
+functional and compact quadrature, in single precision, and evaluate the orbitals on the grid first. Medians of several
+warm runs, of both in turn. Orbitals and labels are random numbers: time and memory do not depend on them, and no SCF is
+needed. The goal is a ratio of `GOAL`.
 
     python benchmarks/distill/bench_loss.py --json docs/results/bench_loss.json
 """

@@ -64,7 +64,7 @@ def _settle_settings(path: Path, described: dict[str, Any]) -> None:
         held = json.loads(path.read_text(encoding="utf-8"))
         theirs, ours = _flat(held), _flat(described)
     except (ValueError, AttributeError):
-        raise TrainingError(f"{path} is damaged; give another folder, or delete it.") from None
+        raise TrainingError(f"{path} is damaged; give another folder, or delete this one.") from None
     for name in ours | theirs:
         here, there = ours.get(name, "none"), theirs.get(name, "none")
         if here != there:
