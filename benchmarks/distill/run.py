@@ -96,8 +96,9 @@ def controls(steps: int) -> Iterator[Piece]:
         yield Piece("xcdiff", loss, 0, 3 * steps, "longer")
     # The density's term is one of first derivatives already: energies alone.
     yield Piece("xcdiff", "e-rho", 0, steps, "bare", "density = 0")
-    # At the end the Hessian weighs as much as energy and gradient, not six times as much.
-    yield Piece("xcdiff", "e-rho-grad-hess", 0, steps, "light", "hessian = 0.05")
+    # At the end the Hessian weighs six times as much as the energy, where the default weighs as much.
+    for architecture in ARCHITECTURES[:2]:
+        yield Piece(architecture, "e-rho-grad-hess", 0, steps, "heavy", "hessian = 1.0")
     # The energy is that at self-consistency, to second order; or the density is there, in fewer, dearer steps.
     yield Piece("xcdiff", "e-rho-grad", 0, steps, "relaxed", "relaxed = true")
     yield Piece("xcdiff", "scf", 0, max(1, steps // 20))

@@ -123,10 +123,15 @@ def _loss(content: Mapping[str, Any]) -> Loss:
 
 
 def _name(loss: Loss) -> str:
-    """The named loss that differs in fewest weights."""
+    """The named loss that differs in fewest terms, and of those the one in fewest weights."""
     alike = {name: asdict(each) for name, each in LOSSES.items() if type(each) is type(loss)}
     own = asdict(loss)
-    return min(alike, key=lambda name: sum(own[field] != value for field, value in alike[name].items()))
+
+    def differences(name: str) -> tuple[int, int]:
+        pairs = [(own[field], value) for field, value in alike[name].items()]
+        return sum(bool(a) != bool(b) for a, b in pairs), sum(a != b for a, b in pairs)
+
+    return min(alike, key=differences)
 
 
 def _refuse_unknown(content: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -46,6 +46,12 @@ def test_named_losses_keep_their_names(name):
     assert config.to_dict()["loss"]["name"] == name
 
 
+@pytest.mark.parametrize("weight", [1e-3, 1.0, 7.0])
+def test_a_loss_is_named_by_its_terms_whatever_they_weigh(weight):
+    config = from_dict({"data": "labels", "loss": {"name": "e-rho-grad-hess", "hessian": weight}})
+    assert config.to_dict()["loss"]["name"] == "e-rho-grad-hess"
+
+
 def test_a_file(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('data = "labels"\nmodel = "eg-xc"\n[loss]\nname = "scf"\ndensity = 3\n')

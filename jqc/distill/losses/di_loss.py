@@ -33,7 +33,8 @@ class DILoss:
     gradient
         Σ g²/D per electron, in hartree.
     hessian
-        Σ (Hess[X])²/D over Σ D X², without unit, a mean over `tangents`.
+        Σ (Hess[X])²/D over Σ D X², without unit, a mean over `tangents`. At the default a trained student's term weighs
+        as much as those in hartree; at 1 it weighs six times as much as the energy's, and energies and densities pay.
     displaced
         Weight of the gradient at a displaced density, relative to that at the solution; which one is drawn anew at
         every step.
@@ -49,7 +50,7 @@ class DILoss:
     energy: float = 1.0
     density: float = 1.0
     gradient: float = 1.0
-    hessian: float = 1.0
+    hessian: float = 0.05
     displaced: float = 1.0
     tangents: int = 1
     triplets: bool = True
