@@ -9,29 +9,33 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jqc.system import Molecule, System
+from jqc.system import Molecule
 from jqc.system.lengths import Lengths
 from jqc.system.padding import pad_axis, size_class
 from jqc.system.sampled import Sampled, sample
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
-from jqc.xc.quadrature import features, read_by, xc_energy
+from jqc.xc.quadrature import Orbitals, features, read_by, xc_energy
 
 LEVEL = 3
 """Of PySCF's grids, the default of `jqc.build_system`."""
 
 
 def fine_quadrature(molecule: Molecule, basis: str, level: int, room: Lengths | None = None) -> Sampled:
-    """Orbitals and points of `LEVEL`, or of a finer `level`; numbers of blocks are rounded up, to share programs."""
-    sampled = sample(molecule, basis, max(level, LEVEL), room)
+    """Orbitals and points of `LEVEL`, or of a finer `level`."""
+    return rounded(sample(molecule, basis, max(level, LEVEL), room))
+
+
+def rounded(sampled: Sampled) -> Sampled:
+    """The same with numbers of blocks rounded up, to share programs."""
     padded = lambda leaf: pad_axis(np.asarray(leaf), size_class(len(leaf)))  # noqa: E731
     return replace(sampled, groups=jax.tree.map(padded, sampled.groups))
 
 
 @jax.jit
 def refinement(
-    functional: Functional, system: System, fine: Sampled, dm: Float[Array, "spin ao ao"]
+    functional: Functional, coarse: Orbitals, fine: Sampled, dm: Float[Array, "spin ao ao"]
 ) -> Float[Array, ""]:
-    """What a fine quadrature in place of the system's own adds to the energy of a density, in hartree."""
-    there, here = (xc_energy(functional, each, features(each, dm, read_by(functional))) for each in (fine, system))
+    """What a fine quadrature in place of a coarse one adds to the energy of a density, in hartree."""
+    there, here = (xc_energy(functional, each, features(each, dm, read_by(functional))) for each in (fine, coarse))
     return there - here
