@@ -25,7 +25,8 @@ SINGLE = 3e-5
 
 STEP = 1e-4
 COUNT = 2400
-NAMES = [*ARCHITECTURES, "pbe", *shipped()]
+SHIPPED = [pytest.param(name, marks=[pytest.mark.slow] * name.endswith("eg-xc")) for name in shipped()]
+NAMES = [*ARCHITECTURES, "pbe", *SHIPPED]
 
 
 OPTIONS = {"eg-xc": {"features": 16, "layers": 1}}
