@@ -56,7 +56,7 @@ def run_task(task: Task) -> Counts:
     for start, folder in task.starts.items():
         arrays = {} if folder is None else open_store(folder).read(task.name).arrays
         if folder is None or "dm" in arrays:
-            found[start] = counted(system, made.functional, arrays.get("dm"))
+            found[start] = counted(system, task.settings.functional, arrays.get("dm"))
     return found
 
 

@@ -2,7 +2,8 @@
 
 python benchmarks/distill/table.py STUDY docs/results
 
-Statistics of every run go to docs/results/distill.json; tables stand between the markers of docs/results/distill.md.
+Statistics of every run go to docs/results/distill.json; tables stand between the markers of docs/results/distill.md,
+with what parts.py has left in docs/results/parts.json.
 """
 
 import argparse
@@ -128,6 +129,16 @@ def alike(runs: dict[str, Run]) -> str:
     return markdown([f"correlation of energy errors with those of {ARMS['e-rho']}", *architectures], rows)
 
 
+def composed(parts: dict[str, dict[str, float]]) -> str:
+    """What energy errors are made of, as parts.py measures it: mean magnitude, and mean, of each part."""
+    names = {"functional": "functional", "quadrature": "quadrature", "relaxation": "density", "total": "all"}
+    rows = [
+        [run, *(f"{means[f'{part}_mean_magnitude']:.2f} ({means[f'{part}_mean']:+.2f})" for part in names)]
+        for run, means in parts.items()
+    ]
+    return markdown(["parts of energy errors, mEh", *names.values()], rows)
+
+
 def correlation(run: Run, other: Run) -> float:
     """Of energy errors, over molecules that have both."""
     both = run.energy_errors.keys() & other.energy_errors.keys()
@@ -154,7 +165,10 @@ def main() -> None:
     content = {"runs": {name: vars(run) for name, run in runs.items()}, "references": references}
     write_json(options.results / "distill.json", content)
     page = options.results / "distill.md"
-    body = "\n\n".join(["<!-- study -->", *gained(runs), alike(runs), *measured(runs, references), "<!-- end -->"])
+    tables = [*gained(runs), alike(runs), *measured(runs, references)]
+    if (parts := options.results / "parts.json").exists():
+        tables.insert(3, composed(json.loads(parts.read_text())["summary"]))
+    body = "\n\n".join(["<!-- study -->", *tables, "<!-- end -->"])
     page.write_text(re.sub(r"<!-- study -->.*?<!-- end -->", lambda _: body, page.read_text(), flags=re.DOTALL))
 
 
