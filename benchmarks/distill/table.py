@@ -129,14 +129,16 @@ def alike(runs: dict[str, Run]) -> str:
     return markdown([f"correlation of energy errors with those of {ARMS['e-rho']}", *architectures], rows)
 
 
-def composed(parts: dict[str, dict[str, float]]) -> str:
-    """What energy errors are made of, as parts.py measures it: mean magnitude, and mean, of each part."""
+def composed(path: Path) -> Iterator[str]:
+    """What energy errors are made of, if parts.py has measured it: mean magnitude, and mean, of each part."""
+    if not path.exists():
+        return
     names = {"functional": "functional", "quadrature": "quadrature", "relaxation": "density", "total": "all"}
     rows = [
         [run, *(f"{means[f'{part}_mean_magnitude']:.2f} ({means[f'{part}_mean']:+.2f})" for part in names)]
-        for run, means in parts.items()
+        for run, means in json.loads(path.read_text())["summary"].items()
     ]
-    return markdown(["parts of energy errors, mEh", *names.values()], rows)
+    yield markdown(["parts of energy errors, mEh", *names.values()], rows)
 
 
 def correlation(run: Run, other: Run) -> float:
@@ -165,9 +167,8 @@ def main() -> None:
     content = {"runs": {name: vars(run) for name, run in runs.items()}, "references": references}
     write_json(options.results / "distill.json", content)
     page = options.results / "distill.md"
-    tables = [*gained(runs), alike(runs), *measured(runs, references)]
-    if (parts := options.results / "parts.json").exists():
-        tables.insert(3, composed(json.loads(parts.read_text())["summary"]))
+    parts = composed(options.results / "parts.json")
+    tables = [*gained(runs), alike(runs), *parts, *measured(runs, references)]
     body = "\n\n".join(["<!-- study -->", *tables, "<!-- end -->"])
     page.write_text(re.sub(r"<!-- study -->.*?<!-- end -->", lambda _: body, page.read_text(), flags=re.DOTALL))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jqc.system import Molecule
+from jqc.system import Molecule, System
 from jqc.system.lengths import Lengths
 from jqc.system.padding import pad_axis, size_class
 from jqc.system.sampled import Sampled, sample
@@ -33,9 +33,14 @@ def rounded(sampled: Sampled) -> Sampled:
 
 
 @jax.jit
+def energy_on(functional: Functional, points: Orbitals, dm: Float[Array, "spin ao ao"]) -> Float[Array, ""]:
+    """Exchange-correlation energy of a density on a quadrature, without exact exchange, in hartree."""
+    return xc_energy(functional, points, features(points, dm, read_by(functional)))
+
+
+@jax.jit
 def refinement(
-    functional: Functional, coarse: Orbitals, fine: Sampled, dm: Float[Array, "spin ao ao"]
+    functional: Functional, system: System, fine: Sampled, dm: Float[Array, "spin ao ao"]
 ) -> Float[Array, ""]:
-    """What a fine quadrature in place of a coarse one adds to the energy of a density, in hartree."""
-    there, here = (xc_energy(functional, each, features(each, dm, read_by(functional))) for each in (fine, coarse))
-    return there - here
+    """What a fine quadrature in place of the system's own adds to the energy of a density, in hartree."""
+    return energy_on(functional, fine, dm) - energy_on(functional, system, dm)

@@ -31,7 +31,7 @@ NEAR = 0.02
 """Hartree, in water, which they were trained on; the local-density approximation differs from B3LYP by 0.57."""
 
 SOLVED = [pytest.param(name, marks=[pytest.mark.slow] * (name == "eg-xc")) for name in ARCHITECTURES]
-"""EG-XC's programs take minutes to compile."""
+"""EG-XC's take half a minute each, most of it compilation."""
 
 
 @pytest.fixture(scope="module")
