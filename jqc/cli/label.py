@@ -54,7 +54,7 @@ class LabelCommand:
         from jqc.data.progress import with_progress
         from jqc.data.store import open_store
         from jqc.data.tasks import run_tasks
-        from jqc.distill.labelling import frames_in, plan, run_task
+        from jqc.distill.labelling import frames_in, plan, refuse_others, run_task
         from jqc.distill.labels import LabelSettings
         from jqc.xc import functional
 
@@ -65,9 +65,11 @@ class LabelCommand:
         )
         functional(settings.functional)
         frames = frames_in(self.files)
+        planned = plan(frames, self.out, settings)
         store = open_store(self.out, settings.as_dict(), versions())
+        refuse_others(store, frames)
         known = {*store.names(), *store.failures()}
-        tasks = {task.name: task for task in plan(frames, self.out, settings) if task.name not in known}
+        tasks = {task.name: task for task in planned if task.name not in known}
         print(f"{len(frames)} molecules, {len(frames) - len(tasks)} done before", flush=True)
         for outcome in with_progress(run_tasks(run_task, tasks, self.workers, set_up_jax), len(tasks), "labels"):
             if outcome.error is not None:

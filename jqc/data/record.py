@@ -59,6 +59,16 @@ def to_bytes(name: str, arrays: Mapping[str, tuple[np.ndarray, str]], attributes
     return _head(hashlib.sha256(content).hexdigest()) + content
 
 
+def check_attributes(attributes: Mapping[str, Plain]) -> None:
+    """Refuse attributes that a file cannot hold, before there is anything to write.
+
+    Raises:
+        StoreError: a name or a value is of a kind that the file cannot hold.
+    """
+    for key, value in attributes.items():
+        _plain(key, value)
+
+
 def from_file(path: Path, name: str, wanted: Iterable[str] | None = None) -> Record:
     """The record in a file, or the wanted arrays of it, verified.
 

@@ -84,9 +84,18 @@ class Store:
         return from_file(self._path(name, ".h5"), name, arrays)
 
     def _path(self, name: str, suffix: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise StoreError(f"{name!r} cannot name a record; give up to 200 letters, digits and any of . _ + -.")
+        check_name(name)
         return self.folder / f"{name}{suffix}"
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a record.
+
+    Raises:
+        StoreError: other characters than letters, digits and . _ + -, or too many.
+    """
+    if not _NAME.fullmatch(name):
+        raise StoreError(f"{name!r} cannot name a record; give up to 200 letters, digits and any of . _ + -.")
 
 
 def open_store(

@@ -59,8 +59,11 @@ FIELDS = ("energies", "gradients", "products")
 
 
 def named(labels: dict[float, ExchangeLabels]) -> dict[str, Array]:
-    """Arrays by the names that a record gives them: `exchange_energies_0` for the full range."""
-    return {f"exchange_{field}_{omega:g}": getattr(each, field) for omega, each in labels.items() for field in FIELDS}
+    """Arrays by the names that a record gives them, such as `exchange_energies_0`, or `…_m0p11` for ω = −0.11."""
+    words = {omega: f"{omega:g}".replace("-", "m").replace(".", "p") for omega in labels}
+    return {
+        f"exchange_{field}_{words[omega]}": getattr(each, field) for omega, each in labels.items() for field in FIELDS
+    }
 
 
 def stored_exchange(arrays: Mapping[str, Any]) -> dict[float, ExchangeLabels]:
@@ -68,5 +71,8 @@ def stored_exchange(arrays: Mapping[str, Any]) -> dict[float, ExchangeLabels]:
     start = f"exchange_{FIELDS[0]}_"
     ranges = [name.removeprefix(start) for name in arrays if name.startswith(start)]
     return {
-        float(omega): ExchangeLabels(*(arrays[f"exchange_{field}_{omega}"] for field in FIELDS)) for omega in ranges
+        float(word.replace("m", "-").replace("p", ".")): ExchangeLabels(
+            *(arrays[f"exchange_{field}_{word}"] for field in FIELDS)
+        )
+        for word in ranges
     }

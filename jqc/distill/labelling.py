@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jqc.data.store import open_store
+import numpy as np
+
+from jqc.data.record import check_attributes
+from jqc.data.store import Store, check_name, open_store
 from jqc.distill.labels import LabelSettings, label
-from jqc.errors import InputError
+from jqc.errors import InputError, StoreError
 from jqc.system import Molecule
 from jqc.system.lengths import Lengths, classes, needed_by_name, shared_lengths
 from jqc.system.molecule import read_frames
@@ -19,6 +22,11 @@ class Frame:
     name: str
     molecule: Molecule
     info: dict[str, str]
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        """What the label's record says of the molecule."""
+        return {"charge": self.molecule.charge, "spin": self.molecule.spin, **self.info}
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ def frames_in(files: Sequence[Path]) -> list[Frame]:
 
     Raises:
         MoleculeError: a file cannot be read, or a frame describes no molecule.
-        InputError: two files have one name, or there is no frame at all.
+        InputError: two files have one name, there is no frame at all, or a name or comment cannot be stored.
     """
     found: dict[str, Frame] = {}
     for path in files:
@@ -50,9 +58,37 @@ def frames_in(files: Sequence[Path]) -> list[Frame]:
             if name in found:
                 raise InputError(f"{path} has the name of another file; rename it, records are named after files.")
             found[name] = Frame(name, molecule, info)
+            _refuse_what_no_store_holds(path, found[name])
     if not found:
         raise InputError("the files hold no molecule; give XYZ files with at least one frame.")
     return list(found.values())
+
+
+def _refuse_what_no_store_holds(path: Path, frame: Frame) -> None:
+    try:
+        check_name(frame.name)
+        check_attributes(frame.attributes)
+    except StoreError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def refuse_others(store: Store, frames: Sequence[Frame]) -> None:
+    """Check that labels which are there are of these frames, and not of what a file held before it was changed.
+
+    Raises:
+        StoreError: a label is of another molecule, or damaged.
+    """
+    done = {*store.names()}
+    for frame in (each for each in frames if each.name in done):
+        held, molecule = store.read(frame.name, ("numbers", "coords")), frame.molecule
+        same = all(
+            np.array_equal(held.arrays[key], np.asarray(getattr(molecule, key))) for key in ("numbers", "coords")
+        )
+        if not same or held.attributes != frame.attributes:
+            raise StoreError(
+                f"{store.folder / frame.name}.h5 is the label of another molecule than its file holds now; delete it, "
+                "or give another folder."
+            )
 
 
 def plan(frames: Sequence[Frame], folder: Path, settings: LabelSettings) -> list[LabelTask]:
@@ -94,5 +130,4 @@ def run_task(task: LabelTask) -> None:
     """
     frame = task.frame
     arrays = label(frame.molecule, frame.name, task.settings, task.room)
-    attributes = {"charge": frame.molecule.charge, "spin": frame.molecule.spin, **frame.info}
-    open_store(task.folder).write(frame.name, arrays, attributes)
+    open_store(task.folder).write(frame.name, arrays, frame.attributes)

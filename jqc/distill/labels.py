@@ -21,6 +21,7 @@ from jqc.scf.energy import range_factor
 from jqc.scf.grassmann import Point, absent, exponential, gradient_from, hvp_from, point, reference_at
 from jqc.scf.result import SCFResult
 from jqc.system import Molecule, System, build_system, keep_orbitals
+from jqc.system.grid import check_level
 from jqc.system.lengths import Lengths
 from jqc.system.padding import pad_axis, size_class
 from jqc.typing import Array, Bool, Float
@@ -57,6 +58,7 @@ class LabelSettings:
     def __post_init__(self):
         if self.derivatives < 0:
             raise InputError(f"{self.derivatives} derivatives cannot be taken; give zero or more tangents.")
+        check_level(self.grid_level)
 
     def as_dict(self) -> dict[str, str | int | None]:
         """By name, for a store."""
@@ -165,6 +167,7 @@ def draw_tangents(
     normal numbers, whichever signs the orbitals have and however degenerate ones are mixed. To second order and without
     the kernel the density at X lies ½ Σ 2n(ε_a − ε_i) X_ai² higher: from `SMALLEST_RISE` to `LARGEST_RISE`. As many of
     them as a small system has rotations are made orthogonal in that metric: products along them are the whole Hessian.
+    Where there are no rotations tangents are zero.
     """
     random = np.random.default_rng(seed)
     values, vectors = np.linalg.eigh(overlap)
@@ -180,7 +183,8 @@ def draw_tangents(
         rises[k] = np.exp(random.uniform(np.log(SMALLEST_RISE), np.log(LARGEST_RISE)))
     if count >= (scale > 0).sum():
         tangents = _orthogonal(tangents, scale)
-    lengths = np.sqrt(2 * rises / np.sum(scale * tangents**2, axis=(1, 2, 3)))
+    squares = np.sum(scale * tangents**2, axis=(1, 2, 3))
+    lengths = np.sqrt(np.divide(2 * rises, squares, out=np.zeros_like(rises), where=squares > 0))
     return jnp.asarray(tangents * lengths[:, None, None, None])
 
 

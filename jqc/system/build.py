@@ -10,7 +10,7 @@ from jqc.errors import InputError
 from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.blocks import BlockGroup, make_groups
-from jqc.system.grid import compact_grid, molecular_grid
+from jqc.system.grid import check_level, compact_grid, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron, repulsion_factor
 from jqc.system.lengths import Lengths, lengths_of
@@ -129,8 +129,7 @@ def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.nda
     require_double_precision()
     if coulomb not in ("df", "exact"):
         raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
-    if grid_level not in range(10):
-        raise InputError(f"grid level {grid_level!r} does not exist; choose 0 (coarse) to 9 (fine).")
+    check_level(grid_level)
     if grid is not None and (np.ndim(grid[1]) != 1 or np.shape(grid[0]) != (*np.shape(grid[1]), 3)):
         raise InputError(
             f"points of shape {np.shape(grid[0])} and weights of shape {np.shape(grid[1])} make no grid; "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jqc.errors import InputError
 from jqc.system.padding import size_class
 
 NEGLIGIBLE_WEIGHT = 1e-16
@@ -42,6 +43,16 @@ some 10 µEh. PySCF's level 1 has 3,700 points and errors of 0.02, 1.6 and 1.4 m
 radial points, and for Becke's scheme: with Treutler and Ahlrichs' in its place learned functionals and r2SCAN are wrong
 by 1.5 mEh, most of it alike for every carbon, which training would make its own.
 """
+
+
+def check_level(level: int) -> None:
+    """Refuse what is none of PySCF's levels.
+
+    Raises:
+        InputError: there is no such level.
+    """
+    if level not in range(10):
+        raise InputError(f"grid level {level!r} does not exist; choose 0 (coarse) to 9 (fine).")
 
 
 def molecular_grid(mole, level: int | None, n_ao: int) -> Grid:

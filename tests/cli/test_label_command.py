@@ -79,18 +79,39 @@ def test_a_molecule_that_fails_is_noted_and_skipped(molecules, tmp_path, capsys)
 
 def test_bad_input(molecules, tmp_path, capsys):
     out = str(tmp_path / "labels")
+    spaced, keyed = tmp_path / "two words.xyz", tmp_path / "keyed.xyz"
+    spaced.write_text(frame(0.7))
+    keyed.write_text(frame(0.7).replace("name=", "2theta="))
     bad = {
         "no such file": [str(tmp_path / "none.xyz"), "--out", out],
         "0 workers|--workers is 0": [str(molecules), "--out", out, "--workers", "0"],
         "b3lip": [str(molecules), "--out", out, "--xc", "b3lip"],
         "unknown basis": [str(molecules), "--out", out, "--basis", "sto-3"],
         "name of another": [str(molecules), str(molecules), "--out", out],
+        "grid level 77": [str(molecules), "--out", out, "--grid-level", "77"],
+        "two words.xyz: 'two words-00000' cannot name": [str(spaced), "--out", out],
+        "keyed.xyz: '2theta' cannot name": [str(keyed), "--out", out],
     }
     for words, arguments in bad.items():
         assert run(["label", *arguments]) == 2
         error = capsys.readouterr().err
         assert any(each in error for each in words.split("|")), error
         assert len(error.splitlines()) == 1
+        assert not Path(out).exists()
+
+
+def test_labels_of_another_geometry_are_not_taken_for_done(molecules, tmp_path, capsys):
+    out = tmp_path / "labels"
+    arguments = ["label", str(molecules), "--out", str(out), *QUICK]
+    assert run(arguments) == 0
+    molecules.write_text(molecules.read_text().replace("0.75", "0.76"))
+    before = contents(out)
+    assert run(arguments) == 2
+    assert "pairs-00001.h5 is the label of another molecule" in capsys.readouterr().err
+    assert contents(out) == before
+    (out / "pairs-00001.h5").unlink()
+    assert run(arguments) == 0
+    assert "3 done before" in capsys.readouterr().out
 
 
 def test_a_store_keeps_its_settings(molecules, tmp_path, capsys):

@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 
 import jqc
+from jqc.data.record import from_file, to_bytes
+from jqc.distill.exchange import ExchangeLabels, named, stored_exchange
 from jqc.distill.labels import LARGEST_RISE, SMALLEST_RISE, LabelSettings, label, padded_point
 from jqc.errors import InputError
 from jqc.scf import grassmann
-from jqc.system import build_system
+from jqc.system import Molecule, build_system
 from jqc.system.lengths import shared_lengths
 
 SAME = 1e-9
 """Hartree; what padding and the order of summation may change."""
+
+RANGES = (0.0, 0.33, -0.11, 1e-5)
+"""Per bohr."""
 
 STEP = 1e-3
 """Of finite differences along geodesics; their error is of its fourth order."""
@@ -127,3 +132,30 @@ def test_few_rotations_have_the_whole_hessian(hydrogen, hydrogen_labels, teacher
     found = np.linalg.solve(tangents.T, other[0, :3, 0]) @ products
     expected = grassmann.hvp(jqc.functional(teacher), system, at, other)
     np.testing.assert_allclose(found, expected[0, :3, 0], atol=SAME)
+
+
+def test_exchange_of_every_range_is_stored_and_found(tmp_path):
+    """Ranges of CAM-B3LYP and HSE06: none of their digits and signs can stand in an array's name as they are."""
+    made = {omega: ExchangeLabels(*(jnp.full(1, k + 10.0 * n) for k in range(3))) for n, omega in enumerate(RANGES)}
+    content = to_bytes("water", {name: (np.asarray(array), "hartree") for name, array in named(made).items()}, {})
+    (tmp_path / "water.h5").write_bytes(content)
+    found = stored_exchange(from_file(tmp_path / "water.h5", "water").arrays)
+    assert found.keys() == made.keys()
+    for omega, each in found.items():
+        assert [float(array[0]) for array in vars(each).values()] == [
+            float(array[0]) for array in vars(made[omega]).values()
+        ]
+
+
+def test_without_rotations_nothing_changes():
+    atom = Molecule.from_arrays(["H"], [[0.0, 0.0, 0.0]], spin=1)
+    arrays = {
+        name: array for name, (array, _) in label(atom, "h", LabelSettings("slater", "sto-3g", grid_level=0)).items()
+    }
+    assert arrays["tangents"].shape == (2, 2, 0, 0)
+    np.testing.assert_allclose(arrays["energies"], float(arrays["energy"]), atol=SAME)
+
+
+def test_levels_that_do_not_exist_are_refused():
+    with pytest.raises(InputError, match="grid level 10 does not exist"):
+        LabelSettings(grid_level=10)
