@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from jqc.cli.calculation import set_up_jax
+from jqc.cli.interrupt import INTERRUPTED
 from jqc.errors import InputError
 from jqc.files import write_atomically
 from jqc.process import KEPT_IN_TRAINING
@@ -22,7 +23,8 @@ PLOT = "learning_curves.png"
 class DistillCommand:
     """Train a functional on what a teacher says of molecules, from a configuration or from flags.
 
-    A run that was stopped goes on where it was. Exit code: 0 done, 2 bad input.
+    A run that was stopped goes on where it was; an interrupt lets the step at work finish first, a second one does not.
+    Exit code: 0 done, 2 bad input, 130 interrupted.
     """
 
     out: Annotated[Path, arg(metavar="RUN")]
@@ -36,7 +38,8 @@ class DistillCommand:
     model: Annotated[str | None, arg(metavar="nn-mgga|xcdiff|eg-xc|skala-mgga")] = None
     """Architecture; None is that of the configuration, else xcdiff."""
     loss: Annotated[str | None, arg(metavar="e-rho|e-rho-grad|e-rho-grad-hess|scf|commutator|perturbative")] = None
-    """Loss; None is that of the configuration, else e-rho-grad-hess."""
+    """Loss; None is that of the configuration, else e-rho-grad-hess. Another than the configuration's has the weights
+    that are its defaults."""
     steps: Annotated[int | None, arg(metavar="INT")] = None
     """Batches to learn from."""
     seed: Annotated[int | None, arg(metavar="INT")] = None
@@ -49,7 +52,7 @@ class DistillCommand:
             InputError: something given cannot be used, or RUN holds another run.
         """
         set_up_jax(KEPT_IN_TRAINING)
-        from jqc.distill.run import distil
+        from jqc.distill.run import FUNCTIONAL, distil
         from jqc.report import learning_curves, rendered
         from jqc.training import live_table, read_records
 
@@ -59,21 +62,20 @@ class DistillCommand:
         records = read_records(self.out / "training" / "metrics.jsonl")
         figure = learning_curves(records, f"{config.model}, {self.out.name}")
         write_atomically(self.out / PLOT, rendered(figure, "png"))
-        print(f"stopped: {done.fitted.stopped}; functional in {self.out / 'functional.npz'}")
+        if done.fitted.stopped == "interrupted":
+            print(f"interrupted after {int(done.fitted.state.step)} steps; the same command goes on")
+            return INTERRUPTED
+        print(f"stopped: {done.fitted.stopped}; functional in {self.out / FUNCTIONAL}")
         return 0
 
     def _config(self) -> "DistillConfig":
         """The configuration with what the flags say in its place."""
-        from jqc.distill.config import from_dict, read_content
+        from jqc.distill.config import from_dict, read_content, with_changes
 
-        content = read_content(self.config) if self.config else {}
-        given = {"data": self.data, "validation": self.validation, "model": self.model}
-        content |= {name: value for name, value in given.items() if value is not None}
-        if self.loss is not None:
-            content["loss"] = {"name": self.loss}
+        flags = {"data": self.data, "validation": self.validation, "model": self.model}
         training = {"steps": self.steps, "seed": self.seed}
-        content["training"] = content.get("training", {}) | {k: v for k, v in training.items() if v is not None}
+        content = read_content(self.config) if self.config else {}
         try:
-            return from_dict(content)
+            return from_dict(with_changes(content, flags, self.loss, training))
         except InputError as error:
             raise InputError(f"{self.config}: {error}" if self.config else str(error)) from None

@@ -10,7 +10,9 @@ from typing import Any
 
 from jqc.distill.losses import CommutatorLoss, DILoss, Loss, PerturbativeLoss, SCFLoss
 from jqc.errors import InputError, refusal
+from jqc.system.grid import check_level
 from jqc.training import TrainingSettings
+from jqc.xc.neural.architectures import module
 
 LOSSES: dict[str, Loss] = {
     "e-rho": DILoss(gradient=0.0, hessian=0.0, displaced=0.0),
@@ -80,11 +82,29 @@ def read_content(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no TOML file ({error}); correct it.") from None
 
 
+def with_changes(
+    content: Mapping[str, Any], values: Mapping[str, Any], loss: str | None, training: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content with other values in its place, where they are not None; another loss has its own weights.
+
+    Raises:
+        InputError: a table to change is none.
+    """
+    for name in ("loss", "training"):
+        if not isinstance(content.get(name, {}), Mapping):
+            raise InputError(f"{name} is {content[name]!r}; give a table.")
+    given = lambda some: {name: value for name, value in some.items() if value is not None}  # noqa: E731
+    changed = {**content, **given(values), "training": {**content.get("training", {}), **given(training)}}
+    if loss is not None and content.get("loss", {}).get("name", DEFAULT) != loss:
+        changed["loss"] = {"name": loss}
+    return changed
+
+
 def from_dict(content: Mapping[str, Any]) -> DistillConfig:
     """A run from nested plain values, as `read_content` gives them.
 
     Raises:
-        InputError: a key that does not exist, a value that means nothing, or no data.
+        InputError: an unknown key, architecture or option, a value that means nothing, or no data.
     """
     known = {each.name for each in fields(DistillConfig)}
     _refuse_unknown(content, known, "the configuration")
@@ -94,9 +114,12 @@ def from_dict(content: Mapping[str, Any]) -> DistillConfig:
         if not isinstance(content.get(name, None), kinds) or isinstance(content.get(name), bool):
             raise InputError(f"{name} is {content[name]!r}; give {meaning}.")
     values = {name: value for name, value in content.items() if value is not None}
+    if "grid_level" in values:
+        check_level(values["grid_level"])
     values |= {name: Path(values[name]) for name in ("data", "validation") if name in values}
     values["loss"] = _loss(values.get("loss", {}))
     values["training"] = TrainingSettings.from_dict(values.get("training", {}))
+    module(values.get("model", DistillConfig.model), values.get("options", {}))
     return DistillConfig(**values)
 
 

@@ -65,7 +65,8 @@ def load(
 def split_by_formula(folder: Path, share: float) -> tuple[list[str], list[str]]:
     """Names of a store's labels to learn from and to validate on; no sum formula is in both.
 
-    A formula's hash decides, so that more labels do not move those that are there.
+    A formula's hash decides, so that more labels do not move those that are there; one formula at least is held back,
+    and one kept.
 
     Raises:
         StoreError: no labels, or too few formulas to hold one back.
@@ -77,7 +78,8 @@ def split_by_formula(folder: Path, share: float) -> tuple[list[str], list[str]]:
         by_formula.setdefault(hashlib.sha256(bytes(numbers)).hexdigest(), []).append(name)
     if len(by_formula) < 2:
         raise StoreError(f"{folder} holds molecules of one formula; give labels to validate on.")
-    count = max(1, round(share * len(by_formula)))
+    below = sum(int(each, 16) < share * 16 ** len(each) for each in by_formula)
+    count = min(max(1, below), len(by_formula) - 1)
     held_back, kept = sorted(by_formula)[:count], sorted(by_formula)[count:]
     return [name for key in kept for name in by_formula[key]], [name for key in held_back for name in by_formula[key]]
 
@@ -105,7 +107,7 @@ def same_labels(one: Dataset, other: Dataset, folder: Path) -> None:
     Raises:
         StoreError: they differ; the first setting that does is named.
     """
-    for key in one.settings.keys() | other.settings.keys():
+    for key in sorted(one.settings.keys() | other.settings.keys()):
         here, there = one.settings.get(key), other.settings.get(key)
         if key != "seed" and here != there:
             raise StoreError(

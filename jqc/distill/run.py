@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jqc.distill.config import DistillConfig
 from jqc.distill.dataset import Dataset, load, same_labels, split_by_formula
+from jqc.errors import FunctionalError
 from jqc.files import make_folder, write_json
 from jqc.training import Fitted, fit
 from jqc.training.accumulate import one_by_one
 from jqc.training.records import Progress
 from jqc.xc import functional as named_functional
 from jqc.xc.neural.architectures import create
+from jqc.xc.neural.files import load as read_functional
 from jqc.xc.neural.files import save
 from jqc.xc.neural.learned import Learned
 
@@ -29,7 +32,10 @@ HELD_BACK = 0.1
 
 @dataclass(frozen=True)
 class Distilled:
-    """A trained functional, how training went, and where the functional comes from."""
+    """A trained functional, how training went, and where the functional comes from.
+
+    A run that was interrupted has the best functional so far, which is not written to its folder.
+    """
 
     functional: Learned
     fitted: Fitted
@@ -58,9 +64,21 @@ def distil(config: DistillConfig, folder: Path, progress: Progress | None = None
         progress=progress,
     )
     provenance = _provenance(config, data, validation, fitted)
-    write_json(folder / CONFIG, config.to_dict())
-    save(folder / FUNCTIONAL, fitted.parameters, provenance)
+    if fitted.stopped != "interrupted" and not _holds(folder / FUNCTIONAL, fitted.parameters):
+        write_json(folder / CONFIG, config.to_dict())
+        save(folder / FUNCTIONAL, fitted.parameters, provenance)
     return Distilled(fitted.parameters, fitted, provenance)
+
+
+def _holds(path: Path, functional: Learned) -> bool:
+    """Whether a file has these parameters already; it then says when and with what they were found."""
+    if not path.exists():
+        return False
+    try:
+        held = jax.tree.leaves(read_functional(path))
+    except FunctionalError:
+        return False
+    return all(np.array_equal(one, other) for one, other in zip(held, jax.tree.leaves(functional), strict=True))
 
 
 def datasets(config: DistillConfig) -> tuple[Dataset, Dataset]:

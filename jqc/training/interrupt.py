@@ -1,5 +1,6 @@
 """Ctrl-C that lets a step finish."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from contextlib import contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
     """Whether an interrupt has come since; the first one is only noted, a second one acts as before.
 
-    An interrupt that is ignored stays ignored, and threads other than the main one receive none.
+    An interrupt that is ignored stays ignored, and threads other than the main one receive none. Whoever is woken by
+    signals (`signal.set_wakeup_fd`), as commands are, is not told of the first one.
     """
     asked = threading.Event()
     previous = signal.getsignal(signal.SIGINT)
@@ -24,6 +26,33 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield asked.is_set
+        with _all_but_the_first_interrupt_passed_on():
+            yield asked.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _all_but_the_first_interrupt_passed_on() -> Iterator[None]:
+    """Stand between signals and whoever is woken by them; a thread does, since compiled code keeps Python waiting."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    outer = signal.set_wakeup_fd(writer)
+    between = threading.Thread(target=_pass_on, args=(reader, outer), daemon=True)
+    between.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(outer)
+        os.close(writer)  # the thread reads the end of the pipe and returns
+        between.join()
+        os.close(reader)
+
+
+def _pass_on(reader: int, outer: int) -> None:
+    interrupted = False
+    while received := os.read(reader, 1):
+        first = received[0] == signal.SIGINT and not interrupted
+        interrupted |= first
+        if outer != -1 and not first:
+            os.write(outer, received)

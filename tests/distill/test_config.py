@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jqc.distill.config import LOSSES, DistillConfig, from_dict, read_content
+from jqc.distill.config import LOSSES, DistillConfig, from_dict, read_content, with_changes
 from jqc.distill.losses import CommutatorLoss, DILoss, SCFLoss
 from jqc.errors import InputError
 from jqc.training import TrainingSettings
@@ -73,7 +73,7 @@ def test_files_that_are_no_toml(tmp_path_factory, content):
 def test_no_value_of_any_key_is_met_by_another_error(value):
     for key in ("data", "validation", "model", "options", "loss", "training", "grid_level"):
         try:
-            from_dict({"data": "labels"} | {key: value})
+            from_dict(with_changes({"data": "labels"} | {key: value}, {}, None, {"steps": 3}))
         except InputError as error:
             assert str(error)  # noqa: PT017 - some values are good
 
@@ -112,12 +112,28 @@ def test_losses_that_are_refused(loss, message):
         ({"data": "labels", "los": {}}, "did you mean loss"),
         ({"data": 3}, "data is 3; give the path of a folder"),
         ({"data": "labels", "grid_level": True}, "grid_level is True"),
+        ({"data": "labels", "grid_level": 77}, "grid level 77 does not exist"),
+        ({"data": "labels", "model": "xcdif"}, "nearest are xcdiff"),
+        ({"data": "labels", "options": {"widht": 4}}, "nearest are width"),
         ({"data": "labels", "training": {"step": 3}}, "'step' is no training setting"),
     ],
 )
 def test_configurations_that_are_refused(content, message):
     with pytest.raises(InputError, match=message):
         from_dict(content)
+
+
+def test_flags_change_what_they_name_and_leave_the_rest():
+    content = {"data": "labels", "loss": {"name": "e-rho-grad", "gradient": 3.0}, "training": {"steps": 5}}
+    same = from_dict(with_changes(content, {"data": None, "model": "eg-xc"}, "e-rho-grad", {"seed": 2, "steps": None}))
+    assert (same.data, same.model, same.loss.gradient) == (Path("labels"), "eg-xc", 3.0)
+    assert same.training == TrainingSettings(steps=5, seed=2)
+    other = from_dict(with_changes(content, {}, "e-rho-grad-hess", {}))
+    assert other.loss == DILoss()
+    assert (
+        from_dict(with_changes({"data": "labels", "loss": {"hessian": 2.0}}, {}, "e-rho-grad-hess", {})).loss.hessian
+        == 2
+    )
 
 
 def test_some_weight_is_above_zero():

@@ -17,18 +17,15 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import ortho_group
 
 import jqc
-from jqc.data.store import open_store
-from jqc.distill.config import LOSSES, DistillConfig
+from jqc.distill.config import LOSSES
 from jqc.distill.example import make_example, stack, with_integrals
 from jqc.distill.labels import LabelSettings, label
 from jqc.distill.losses import DILoss, SCFLoss
-from jqc.distill.run import datasets, distil
 from jqc.errors import InputError
 from jqc.scf import SCFSettings, grassmann
 from jqc.system import build_system
 from jqc.system.basis import make_mole
 from jqc.system.lengths import lengths_needed
-from jqc.training import TrainingSettings
 from jqc.xc import registry
 from jqc.xc.base import integrate
 from jqc.xc.neural.architectures import create
@@ -334,33 +331,3 @@ def test_terms_of_weight_zero_are_not_computed(name, water_example, examples):
         run = lambda student, example, loss=loss: loss(student, jqc.functional("b3lyp"), example, KEY)[1]  # noqa: E731
         terms = jax.eval_shape(run, slater(1.0), example)
         assert {*terms} - {"unsolved"} == {each for each in weights if getattr(loss, each)}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory, water, settings):
-    """A folder with the one label of water."""
-    folder = tmp_path_factory.mktemp("labels")
-    arrays = label(water, "water", settings)
-    open_store(folder, settings.as_dict()).write("water", arrays, {"charge": 0, "spin": 0})
-    return folder
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_run_loads_integrals_if_its_loss_asks_for_them(name, store):
-    for data in datasets(DistillConfig(store, store, loss=LOSSES[name])):
-        (examples,) = data.classes
-        assert examples.tangents.dtype == np.float32
-        if name == "scf":
-            assert examples.integrals.repulsion[0.0].dtype == np.float64
-        else:
-            assert examples.integrals is None
-
-
-@pytest.mark.slow
-def test_a_run_with_the_scf_loss(store, tmp_path):
-    config = DistillConfig(
-        store, store, options={"width": 4, "depth": 1}, loss=SCFLoss(), training=TrainingSettings(steps=2), grid_level=0
-    )
-    done = distil(config, tmp_path / "run")
-    assert int(done.fitted.state.skipped) == 0
-    assert done.fitted.history[-1]["terms"]["unsolved"] == 0
