@@ -35,7 +35,8 @@ def content(*rows) -> dict:
         "data": {"folder": "labels", "settings": {"functional": "b3lyp"}, "labels": 3, "evaluated": 2, "sha256": "77"},
         "states": 2,
         "functionals": {"a<b": made, "pbe": made},
-        "versions": {"jax": "1"},
+        "references": {},
+        "versions": {"jax": ["1"]},
     }
 
 
@@ -60,6 +61,15 @@ def test_the_page_names_what_is_left_out_and_escapes_names(failed):
     assert "triplets unstable" in page
     assert "scf failed" in page
     assert page.count("<figure>") == 4
+
+
+def test_the_page_names_what_references_leave_out(failed):
+    whole = content(failed | SOLVED | {"triplets": "converged"})
+    assert "Left out" not in evaluation_page(whole)
+    teacher = whole["functionals"]["pbe"] | {"molecules": [failed | SOLVED | {"singlets": "unconverged"}]}
+    page = evaluation_page(whole | {"references": {"b3lyp": teacher}})
+    assert "b3lyp" in page
+    assert "singlets unconverged" in page
 
 
 def test_figures_show_every_molecule_that_has_the_number(failed):

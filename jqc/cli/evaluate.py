@@ -28,7 +28,7 @@ class EvaluateCommand:
     data: Annotated[Path, arg(metavar="DIR")]
     """Labels, made by jqc label."""
     against: Annotated[str, arg(metavar="NAMES")] = "pbe,r2scan"
-    """Functionals to compare with, given like RUN and separated by commas; "" for none."""
+    """Functionals to compare with, given like RUN and separated by commas, so that sums need a +; "" for none."""
     states: Annotated[int, arg(metavar="INT")] = 5
     """Excited singlets, and triplets, that are compared."""
     limit: Annotated[int | None, arg(metavar="N")] = None

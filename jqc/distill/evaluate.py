@@ -34,21 +34,24 @@ class Evaluation:
     """Numbers of a functional, of those it is compared with, and what they were computed with.
 
     `functionals` holds, by name, `summary`, `molecules` (a row each), `failures`, `sha256` and `provenance`; the one
-    that was evaluated comes first. `folder` is the store of its records.
+    that was evaluated comes first. `references` holds the same of the teacher and PBE, whose solutions and states are
+    compared with, where they are not among these. `folder` is the store of the functional's records, `versions` are
+    all that have written to the stores.
     """
 
     folder: Path
     functionals: dict[str, dict[str, Any]]
+    references: dict[str, dict[str, Any]]
     data: dict[str, Any]
     states: int
-    versions: dict[str, str]
+    versions: dict[str, list[str]]
 
     @property
     def incomplete(self) -> dict[str, list[str]]:
         """By functional, names of molecules without a converged density."""
         lists = {
             name: [row["record"] for row in made["molecules"] if row["scf"] != "converged"]
-            for name, made in self.functionals.items()
+            for name, made in (self.functionals | self.references).items()
         }
         return {name: records for name, records in lists.items() if records}
 
@@ -63,6 +66,7 @@ class Evaluation:
             "data": self.data,
             "states": self.states,
             "functionals": self.functionals,
+            "references": self.references,
             "versions": self.versions,
         }
 
@@ -116,8 +120,9 @@ def evaluate(
         job.run(subject, stores[subject.folder], workers, watch)
     records = {folder: job.read(store) for folder, store in stores.items()}
     starts = records[teacher.folder], records[pbe.folder]
-    told = {each.name: _told(job, each, stores[each.folder], records[each.folder], *starts) for each in shown}
-    return Evaluation(shown[0].folder, told, _about(job), states, versions)
+    told = {each.name: _told(job, each, stores[each.folder], records[each.folder], *starts) for each in everyone}
+    functionals = {each.name: told.pop(each.name) for each in shown}
+    return Evaluation(shown[0].folder, functionals, told, _about(job), states, _versions([*stores.values()]))
 
 
 def _job(data: Path, states: int, limit: int | None) -> Job:
@@ -177,6 +182,11 @@ def _told(
         "sha256": subject.sha256,
         "provenance": subject.provenance,
     }
+
+
+def _versions(stores: Sequence[Store]) -> dict[str, list[str]]:
+    """All versions, by package, of what has written to some store."""
+    return {name: sorted({each for store in stores for each in store.versions.get(name, ())}) for name in PACKAGES}
 
 
 def _about(job: Job) -> dict[str, Any]:

@@ -104,10 +104,8 @@ def _details(summary: Mapping[str, Any]) -> str:
 
 def _facts(content: Content) -> str:
     """Data, settings, versions, and where each functional comes from."""
-    settings, versions = (
-        {key: str(each) for key, each in content_.items()}
-        for content_ in (content["data"]["settings"], content["versions"])
-    )
+    settings = {key: str(each) for key, each in content["data"]["settings"].items()}
+    versions = {key: " and ".join(each) for key, each in content["versions"].items()}
     facts = {
         "labels": _listed(settings),
         "labels, sha256": content["data"]["sha256"],
@@ -136,7 +134,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
 def _left_out(content: Content) -> str:
     """What did not converge, or could not be computed, is told by name."""
     rows = []
-    for name, made in content["functionals"].items():
+    for name, made in (content["functionals"] | content["references"]).items():
         for row in made["molecules"]:
             words = {key: row[key] for key in ("scf", "teacher", "singlets", "triplets")}
             bad = [f"{key} {status}" for key, status in words.items() if status not in ("converged", "skipped")]

@@ -67,6 +67,15 @@ def test_a_failure_is_told(folder, teacher, capsys):
     assert made[teacher]["summary"]["fock_builds_pbe"]["count"] == 3
 
 
+def test_a_failure_of_the_teacher_is_told(folder, teacher, capsys):
+    results = folder / "labels.evaluations" / KEPT_AS
+    (results / "h2o2-00002.h5").unlink()
+    open_store(results).fail("h2o2-00002", "no convergence")
+    assert run(["evaluate", "pbe", "--data", "labels", "--against", ""]) == 3
+    assert f"{teacher} has no converged density of h2o2-00002" in capsys.readouterr().err
+    assert "no convergence" in (folder / "labels.evaluations" / "pbe.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -95,6 +104,6 @@ def test_a_run_keeps_its_results(folder):
     assert numbers["functional"] == "run"
     assert numbers["functionals"]["run"]["provenance"] == {"config": {"model": "xcdiff"}}
     assert numbers["functionals"]["run"]["summary"]["scf_converged"] == 2
-    assert open_store(folder / "run" / "evaluation" / "labels").names() == ["h2o2-00000", "h2o2-00001"]
+    assert open_store(folder / "run" / "evaluation" / "labels").names() == ["h2o2-00000", "h2o2-00003"]
     page = (folder / "run" / "evaluation" / "labels.html").read_text()
     assert "config.model xcdiff" in page
