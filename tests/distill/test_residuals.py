@@ -8,6 +8,7 @@ import pytest
 import jqc
 from jqc.distill.difference import Difference
 from jqc.distill.example import stack
+from jqc.distill.labels import label, padded_point
 from jqc.distill.residuals import density_error, residuals
 from jqc.scf import grassmann
 from jqc.system import build_system
@@ -48,6 +49,25 @@ def test_student_less_teacher(student, labels, water_example, system):
         np.testing.assert_allclose(found.gradients[k], gradient, atol=SAME)
     product = grassmann.hvp(functional, system, at, labels["tangents"][1]) - labels["hessian_products"][1]
     np.testing.assert_allclose(found.products[0], product, atol=SAME)
+
+
+def test_unpaired_electrons(hydroxyl, settings, example_of):
+    """Both spins, of which one has a column of zeros among its occupied orbitals."""
+    labels = {name: array for name, (array, _) in label(hydroxyl, "oh", settings).items()}
+    system, functional = build_system(hydroxyl, grid_level=0), jqc.functional("pbe0")
+    found = found_by(difference("pbe0"), example_of(labels, hydroxyl), along(0), jnp.ones(1))
+    at = padded_point(system, jnp.asarray(labels["mo_coeff"]))
+    virt, occ = labels["tangents"].shape[-2:]
+    room = ((0, 0), (0, at.virtual.shape[-1] - virt), (0, at.occupied.shape[-1] - occ))
+    cut = lambda x: np.asarray(x)[..., :virt, :occ]  # noqa: E731
+    x = jnp.pad(labels["tangents"][0], room)
+    there = grassmann.exponential(at, x)
+    energy = float(grassmann.energy(functional, system, there)) - labels["energies"][1]
+    assert float(found.energies[1]) == pytest.approx(energy, abs=SAME)
+    gradient = cut(grassmann.gradient(functional, system, there)) - labels["gradients"][1]
+    np.testing.assert_allclose(cut(found.gradients[1]), gradient, atol=SAME)
+    product = cut(grassmann.hvp(functional, system, at, x)) - labels["hessian_products"][0]
+    np.testing.assert_allclose(cut(found.products[0]), product, atol=SAME)
 
 
 @pytest.mark.parametrize("student", STUDENTS)

@@ -34,7 +34,7 @@ class DILoss:
         Σ g²/D per electron, in hartree.
     hessian
         Σ (Hess[X])²/D over Σ D X², without unit, a mean over `tangents`. At the default a trained student's term weighs
-        as much as those in hartree; at 1 it weighs six times as much as the energy's, and energies and densities pay.
+        as much as those in hartree; at 1 it weighs six times as much as the energy's, and densities pay.
     displaced
         Weight of the gradient at a displaced density, relative to that at the solution; which one is drawn anew at
         every step.
@@ -42,7 +42,8 @@ class DILoss:
         Random combinations of the labelled tangents along which the Hessian is taken at every step. As many as are
         labelled, or more, mean each labelled one: the whole Hessian, where every rotation of a small system is.
     triplets
-        Whether spins of a closed shell change oppositely as well: along every other tangent, or each a second time.
+        Whether spins of a closed shell change oppositely as well: along each tangent with a probability of one half, or
+        along each labelled one a second time.
     relaxed
         Whether ΔE is that of the student's own self-consistent density, to second order: ΔE − ½ Σ g²/D.
     """
@@ -81,7 +82,8 @@ class DILoss:
             x = jnp.tensordot(chosen, example.tangents, axes=1)
             errors = jnp.sum(example.inverse_curvature * found.products**2, axis=(1, 2, 3))
             sizes = jnp.sum(example.curvature * x**2, axis=(1, 2, 3))
-            return jnp.mean(errors / sizes) * example.n_electrons
+            exists = sizes > 0  # a molecule without rotations has no Hessian
+            return jnp.mean(jnp.where(exists, errors / jnp.where(exists, sizes, 1.0), 0.0)) * example.n_electrons
 
         terms = {
             "energy": energy,
