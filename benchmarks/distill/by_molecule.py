@@ -1,4 +1,7 @@
-"""What benchmarks over the study's evaluated molecules share: a row of each, written as it comes, and gone on with."""
+"""What benchmarks over the study's evaluated molecules share: a row of each, written as it comes, and gone on with.
+
+Rows know, by hashes, which functionals and labels they are of; what belongs to others is found anew.
+"""
 
 import argparse
 import json
@@ -42,6 +45,17 @@ def evaluations(study: Path, data: str) -> dict[str, Path]:
     return {path.parents[1].name: path.with_suffix("") for path in pages}
 
 
+def identities(stores: Stores) -> dict[str, str]:
+    """Hashes of the functional and of the labels of every evaluation; superposed atoms have none."""
+    found = {}
+    for name, folder in stores.items():
+        found[name] = ""
+        if folder is not None:
+            made = json.loads(folder.with_name(folder.name + ".json").read_text())
+            found[name] = f"{made['functionals'][made['functional']]['sha256']} {made['data']['sha256']}"
+    return found
+
+
 def planned(labels: Path, stores: Stores, rows: Rows) -> dict[str, Task]:
     """What is still to be found, by molecule, for those that are in every store."""
     settings, known, rooms = surveyed(open_store(labels))
@@ -68,16 +82,19 @@ def resume(
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     set_up_jax()
-    rows = json.loads(options.json.read_text())["rows"] if options.json.exists() else {}
     stores = stores_of(options.study, options.data)
     if not any(stores.values()):
         raise SystemExit(f"no run in {options.study} was evaluated on {options.data}; run benchmarks/distill/run.py.")
+    content = json.loads(options.json.read_text()) if options.json.exists() else {"of": {}, "rows": {}}
+    of = identities(stores)
+    valid = {name for name in stores if content["of"].get(name) == of[name]}
+    rows = {name: {each: row[each] for each in row if each in valid} for name, row in content["rows"].items()}
     tasks = planned(options.study / "labels" / options.data, stores, rows)
     for outcome in with_progress(run_tasks(run_task, tasks, options.workers, set_up_jax), len(tasks), "molecules"):
         if outcome.value is None:
             raise SystemExit(f"{outcome.name}: {outcome.error}")
         rows[outcome.name] = rows.get(outcome.name, {}) | outcome.value
         about = {"jqc": version("jqc-jax"), "date": time.strftime("%Y-%m-%d")}
-        write_json(options.json, about | {"summary": summary(rows), "rows": rows})
+        write_json(options.json, about | {"summary": summary(rows), "of": of, "rows": rows})
     for name, means in summary(rows).items():
         print(name, means)

@@ -44,8 +44,10 @@ def run_task(task: Task) -> Parts:
         exact = sum(share * float(exchange[omega].energies[0]) for omega, share in difference.exchange)
         rough, smooth = (float(energy_on(difference, points, dm)) for points in (compact, fine))
         learned, quadrature = exact + rough, smooth - rough
-        total = float(open_store(store).read(task.name).arrays["energy_error"])
-        found[name] = dict(zip(PARTS, (learned, quadrature, total - learned - quadrature), strict=True))
+        total = open_store(store).read(task.name).arrays.get("energy_error")
+        if total is None:  # its SCF had not converged
+            continue
+        found[name] = dict(zip(PARTS, (learned, quadrature, float(total) - learned - quadrature), strict=True))
     return found
 
 

@@ -143,15 +143,17 @@ def main() -> None:
     set_up_jax()
     content = json.loads(options.json.read_text()) if options.json.exists() else {}
     for subject in (subject_of(text, options.data) for text in options.functionals):
+        about = {"sha256": subject.sha256, "labels": open_store(options.data).settings}
         known = content.get(subject.name, {})
-        rows = known.get("rows", {}) if known.get("sha256") == subject.sha256 else {}
+        rows = known.get("rows", {}) if {key: known.get(key) for key in about} == about else {}
+        rows = {name: row for name, row in rows.items() if "error" not in row}
         tasks = planned(subject.functional, options.data, options.few, options.limit)
         tasks = {name: task for name, task in tasks.items() if name not in rows}
         outcomes = run_tasks(run_task, tasks, options.workers, set_up_jax)
         for outcome in with_progress(outcomes, len(tasks), subject.name):
             rows[outcome.name] = {"error": outcome.error} if outcome.value is None else outcome.value
-            about = {"sha256": subject.sha256, "jqc": version("jqc-jax"), "date": time.strftime("%Y-%m-%d")}
-            content[subject.name] = about | {"summary": summary(rows), "rows": rows}
+            made = {"jqc": version("jqc-jax"), "date": time.strftime("%Y-%m-%d")}
+            content[subject.name] = about | made | {"summary": summary(rows), "rows": rows}
             write_json(options.json, content)
         print(subject.name, summary(rows))
 

@@ -4,7 +4,7 @@ python benchmarks/distill/molecules.py --out STUDY/molecules
 for part in train validation test; do
     jqc label STUDY/molecules/$part.xyz --out STUDY/labels/$part --grid-level 1 --workers 2
 done
-python benchmarks/distill/run.py --study STUDY --workers 2
+python benchmarks/distill/run.py --study STUDY --workers 2 --limit 24
 python benchmarks/distill/table.py STUDY docs/results
 
 Every run is a folder STUDY/runs/ARCHITECTURE-LOSS-SEED (of controls: and what differs) that `jqc distill` makes and
@@ -108,9 +108,11 @@ def controls(steps: int) -> Iterator[Piece]:
 
 
 def keep_few(study: Path) -> None:
-    """A store with `FEW` of the training labels, evenly chosen and linked."""
+    """A store with `FEW` of the training labels, evenly chosen and linked, once and for all."""
     source, target = study / "labels" / "train", study / "labels" / f"train-{FEW}"
     target.mkdir(exist_ok=True)
+    if len([*target.glob("*.h5")]) == FEW:
+        return
     labels = sorted(source.glob("*.h5"))
     for path in (source / "store.json", *(labels[len(labels) * k // FEW] for k in range(FEW))):
         if not (target / path.name).exists():
@@ -132,10 +134,8 @@ def train_and_evaluate(piece: Piece, study: Path, limit: int | None, threads: in
     config, log = folder / "run.toml", folder / "log.txt"
     rhythm = {"warmup": piece.steps // 50, "validate_every": max(1, piece.steps // 10)}
     config.write_text(CONFIG.format(study=study, **vars(piece), **rhythm))
-    if not (folder / "functional.npz").exists():
-        code = jqc("distill", config, "--out", folder, threads=threads, log=log)
-        if code:
-            return f"{piece.name}: training ended with code {code}, see {log}"
+    if code := jqc("distill", config, "--out", folder, threads=threads, log=log):  # at once, where it is done
+        return f"{piece.name}: training ended with code {code}, see {log}"
     chosen = () if limit is None else ("--limit", str(limit))
     test = study / "labels" / "test"
     code = jqc("evaluate", folder, "--data", test, *chosen, threads=threads, log=log, flags=COMPILING)

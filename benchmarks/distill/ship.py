@@ -21,7 +21,8 @@ COMMANDS = (
     "python benchmarks/distill/molecules.py --out STUDY/molecules --seed 0",
     "jqc label STUDY/molecules/train.xyz --out STUDY/labels/train --grid-level 1",
     "jqc label STUDY/molecules/validation.xyz --out STUDY/labels/validation --grid-level 1",
-    "python benchmarks/distill/run.py --study STUDY --only {run}",
+    "jqc label STUDY/molecules/test.xyz --out STUDY/labels/test --grid-level 1",
+    "python benchmarks/distill/run.py --study STUDY --limit 24 --only '^{run}$'",
     "python benchmarks/distill/ship.py STUDY",
 )
 """What makes a functional from nothing."""

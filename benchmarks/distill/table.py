@@ -17,7 +17,7 @@ from typing import Any
 
 from jqc.files import write_json
 from jqc.report.measures import TABLES
-from jqc.training.records import read_records
+from jqc.training.records import Record, read_records
 
 ARMS = {"e-rho": "E+ρ", "e-rho-grad": "E+ρ+∇", "e-rho-grad-hess": "E+ρ+∇+H"}
 """The losses that the study compares; the first one is what the others are measured against."""
@@ -42,15 +42,20 @@ GAINS: dict[str, Callable[[Summary], float]] = {
 """What is compared between arms."""
 
 
+LAST = {"training": 10, "validation": 1}
+"""Records of each kind that tell how training ended."""
+
+
 @dataclass(frozen=True)
 class Run:
-    """A trained and evaluated functional of the study."""
+    """A trained and evaluated functional of the study; `terms` are those of its loss at the end of training."""
 
     architecture: str
     loss: str
     seed: int
     steps: int
     seconds: float
+    terms: dict[str, dict[str, float]]
     summary: Summary
     energy_errors: dict[str, float]
 
@@ -61,7 +66,7 @@ def runs_of(study: Path, data: str) -> tuple[dict[str, Run], dict[str, Summary]]
     for path in sorted((study / "runs").glob(f"*/evaluation/{data}.json")):
         folder = path.parents[1]
         content, config = json.loads(path.read_text()), json.loads((folder / "config.json").read_text())
-        seconds = read_records(folder / "training" / "metrics.jsonl")[-1]["seconds"]
+        records = read_records(folder / "training" / "metrics.jsonl")
         own = content["functionals"].pop(content["functional"])
         training = config["training"]
         errors = {row["record"]: row["energy_error_hartree"] for row in own["molecules"]}
@@ -70,12 +75,19 @@ def runs_of(study: Path, data: str) -> tuple[dict[str, Run], dict[str, Summary]]
             config["loss"]["name"],
             training["seed"],
             training["steps"],
-            seconds,
+            records[-1]["seconds"],
+            {kind: last_terms(records, kind) for kind in LAST},
             own["summary"],
             {name: error for name, error in errors.items() if error is not None},
         )
         references |= {name: made["summary"] for name, made in content["functionals"].items()}
     return runs, references
+
+
+def last_terms(records: list[Record], kind: str) -> dict[str, float]:
+    """Means of each term over the last records of one kind."""
+    last = [record["terms"] for record in records if record["kind"] == kind][-LAST[kind] :]
+    return {name: statistics.mean(terms[name] for terms in last) for name in last[0]}
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
