@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jqc.errors import FunctionalError, InputError
+from jqc.files import seal
 from jqc.xc import functional
 from jqc.xc import registry as registry_module
 from jqc.xc.neural import stored as stored_module
@@ -32,12 +33,15 @@ def path(xc, tmp_path):
     return tmp_path / "mine.npz"
 
 
-def rewrite(path, change) -> None:
-    """Write a file again with its header and arrays changed."""
+def rewrite(path, change, sealed: bool = True) -> None:
+    """Write a file again with its header and arrays changed; its seal made anew, unless it is what changes."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     header = json.loads(str(arrays.pop("header")))
+    seal_before = header["seal"]
     change(header, arrays)
+    if sealed and header["seal"] == seal_before:
+        header["seal"] = seal({name: value for name, value in header.items() if name != "seal"})
     np.savez(path, header=np.array(json.dumps(header)), **arrays)
 
 
@@ -95,11 +99,12 @@ def test_missing_and_foreign_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda header, arrays: header.update(format=2), ("format 2", "use the jqc")),
+        (lambda header, arrays: header.update(format=3), ("format 3", "use the jqc")),
         (lambda header, arrays: arrays["params/exchange_net/Dense_0/bias"].__iadd__(1e-6), ("hash",)),
         (lambda header, arrays: arrays.pop("params/exchange_net/Dense_0/bias"), ("hash",)),
         (lambda header, arrays: header.update(sha256="0"), ("hash",)),
         (lambda header, arrays: header.pop("sha256"), ("lacks its sha256",)),
+        (lambda header, arrays: header.update(seal="0"), ("hash",)),
         (lambda header, arrays: header.update(architecture="skala-mgga"), ("no array", "skala-mgga")),
         (lambda header, arrays: header.update(architecture="resnet"), ("resnet", "another version")),
         (lambda header, arrays: header["options"].update(width=5), ("shape (4,)", "shape (5,)")),
@@ -112,6 +117,29 @@ def test_missing_and_foreign_files(tmp_path):
 def test_what_does_not_fit_is_named(path, change, says):
     rewrite(path, change)
     refused(lambda: load(path), "mine.npz", *says)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "edit"),
+    [
+        ("eg-xc", "options", {"cutoff": 5.0}),
+        ("skala-mgga", "options", {"floor": 1e-3}),
+        ("xcdiff", "provenance", {"steps": 4}),
+        ("xcdiff", "provenance", {"by": "nobody"}),
+    ],
+)
+def test_a_header_that_was_edited_is_refused(name, part, edit, randomised, path):
+    """Shapes tell nothing of such edits."""
+    save(path, randomised(name), {"data": "none", "steps": 3})
+    load(path)
+    rewrite(path, lambda header, arrays: header[part].update(edit), sealed=False)
+    for read in (load, read_provenance):
+        refused(lambda read=read: read(path), "mine.npz", "does not hold what was saved")
+
+
+def test_provenance_comes_back_as_json_has_it(xc, path):
+    save(path, xc, {"sizes": (1, 2), 3: "é\ud800", "rate": 0.1})
+    assert read_provenance(path) == {"sizes": [1, 2], "3": "é\ud800", "rate": 0.1}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
