@@ -191,6 +191,18 @@ def test_a_file_that_changed_is_read_again(randomised, path):
 def test_a_path_behind_which_is_nothing():
     refused(lambda: functional("runs/none.npz"), "runs/none.npz", "no such file")
     refused(lambda: functional("runs/none"), "runs/none", "no such file")
+    refused(lambda: functional("~nobody-of-that-name/none.npz"), "none.npz", "no such file")
+    refused(lambda: functional("./" + 300 * "b"), "bbb", "file name too long")
+    refused(lambda: functional("a\0/none.npz"), "none.npz", "cannot be read")
+
+
+@pytest.mark.parametrize("text", ["", " ", "~nobody-of-that-name", 300 * "b"])
+def test_texts_that_are_no_paths(text, path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    path.rename(path.with_name("functional.npz"))
+    assert stored_module.stored(text) is None
+    refused(lambda: functional(text))
+    assert isinstance(functional("."), Learned)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
