@@ -81,7 +81,7 @@ def load(path: str | Path) -> Learned:
     try:
         model = module(header["architecture"], header["options"])
         like = jax.eval_shape(lambda: create(header["architecture"], jax.random.key(0), **header["options"]).parameters)
-    except (FunctionalError, TypeError, ValueError) as error:
+    except FunctionalError as error:
         raise FunctionalError(f"{path} needs another version of jqc ({str(error).rstrip('.')}).") from None
     expected = {name: leaf.shape for name, leaf in _named(like).items()}
     for name in sorted(expected.keys() | arrays.keys()):

@@ -110,7 +110,8 @@ def test_missing_and_foreign_files(tmp_path):
         (lambda header, arrays: header["options"].update(width=5), ("shape (4,)", "shape (5,)")),
         (lambda header, arrays: header["options"].update(depth=2), ("shape (4,)", "shape (1,)")),
         (lambda header, arrays: header["options"].update(colour="red"), ("colour", "another version")),
-        (lambda header, arrays: header["options"].update(width="four"), ("another version",)),
+        (lambda header, arrays: header["options"].update(width="four"), ("width is 'four'", "another version")),
+        (lambda header, arrays: header["options"].update(depth=-1), ("depth is -1", "another version")),
         (lambda header, arrays: header.pop("options"), ("lacks its options",)),
     ],
 )
@@ -165,10 +166,26 @@ def test_cut_or_flipped_bytes_are_refused_or_harmless(path, length, flipped, at)
         ("resnet50", {}, ("resnet50", "eg-xc")),
         ("xcdiff", {"widht": 3}, ("widht", "width")),
         ("eg-xc", {"parent": None}, ("parent", "features")),
+        ("xcdiff", {"width": "four"}, ("width is 'four'", "an int of at least 1")),
+        ("xcdiff", {"width": 2.5}, ("width is 2.5", "an int of at least 1")),
+        ("nn-mgga", {"width": True}, ("width is True", "an int of at least 1")),
+        ("xcdiff", {"width": 0}, ("width is 0", "an int of at least 1")),
+        ("skala-mgga", {"depth": -1}, ("depth is -1", "an int of at least 1")),
+        ("skala-mgga", {"floor": -1}, ("floor is -1", "a positive number")),
+        ("skala-mgga", {"floor": "1e-5"}, ("floor is '1e-5'", "a positive number")),
+        ("eg-xc", {"cutoff": 0}, ("cutoff is 0", "a positive number")),
+        ("eg-xc", {"cutoff": True}, ("cutoff is True", "a positive number")),
+        ("eg-xc", {"cutoff": float("nan")}, ("cutoff is nan", "a positive number")),
+        ("eg-xc", {"cutoff": 10**400}, ("cutoff is 1000", "a positive number")),
     ],
 )
-def test_unknown_architectures_and_options(name, options, says):
+def test_architectures_and_options_that_there_are_not(name, options, says):
     refused(lambda: create(name, jax.random.key(0), **options), *says)
+
+
+def test_a_whole_number_may_stand_for_a_length():
+    cutoff = create("eg-xc", jax.random.key(0), cutoff=9).model.cutoff
+    assert (cutoff, type(cutoff)) == (9.0, float)
 
 
 def test_a_path_is_a_name(path):
