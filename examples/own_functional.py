@@ -18,7 +18,7 @@ from jqc.xc.base import integrate
 from jqc.xc.features import spins
 from jqc.xc.lda import pw92, slater
 from jqc.xc.neural.features import log_one_plus, slope_squared
-from jqc.xc.neural.learned import Learned
+from jqc.xc.neural.learned import initialised
 from jqc.xc.neural.mlp import Mlp
 from jqc.xc.registry import register
 
@@ -41,9 +41,7 @@ class Enhanced(nn.Module):
 
 
 # %% Parameters, and a name for this process
-point = jqc.xc.Density(jnp.zeros((2, 1)), jnp.zeros((3, 1)), jnp.zeros((2, 1)))
-grid = jqc.xc.Quadrature(jnp.zeros((1, 3)), jnp.zeros(1), jnp.zeros((1, 3)), jnp.ones(1, int))
-functional = Learned(Enhanced().init(jax.random.key(0), point, grid), Enhanced())
+functional = initialised(Enhanced(), jax.random.key(0))
 register("enhanced", functional)
 
 # %% An SCF, by that name

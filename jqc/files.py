@@ -3,6 +3,7 @@
 A write that was killed leaves a file `.jqc-*.tmp` beside its target, which nothing reads.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -104,6 +105,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def seal(content: Any) -> str:
+    """SHA-256 of content that JSON has held, in hexadecimal; the order of keys does not matter.
+
+    >>> seal({"a": 1, "b": None}) == seal({"b": None, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from jqc.data.record import Plain, Record, from_file, to_bytes
-from jqc.errors import StoreError
-from jqc.files import make_folder, remove_abandoned, write_atomically, write_json
+from jqc.errors import StoreError, refusal
+from jqc.files import make_folder, remove_abandoned, seal, write_atomically, write_json
 
-FORMAT = 1
-"""Version of the folder's layout."""
+FORMAT = 2
+"""Version of the folder's layout; its settings are sealed."""
 
 _FAILED = ".failed.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
@@ -69,10 +69,11 @@ class Store:
         """Reasons by name, sorted, of records that could not be made and are not there.
 
         Raises:
-            StoreError: a file is damaged.
+            StoreError: a file is damaged, or cannot be read.
         """
-        noted = (_read_json(path) for path in sorted(self.folder.glob(f"*{_FAILED}")))
-        reasons = {str(note.get("name")): str(note.get("reason")) for note in noted}
+        again = "delete it and run the job that wrote it again"
+        noted = (_read_json(path, again) for path in sorted(self.folder.glob(f"*{_FAILED}")))
+        reasons = {str(note.get("name")): str(note.get("reason")) for note in noted if note is not None}
         return {name: reason for name, reason in reasons.items() if not self.done(name)}
 
     def read(self, name: str, arrays: Iterable[str] | None = None) -> Record:
@@ -106,21 +107,18 @@ def open_store(
     Versions other than those that wrote before are allowed; `Store.versions` then lists both.
 
     Raises:
-        StoreError: there is no store and no settings are given, it was made with other settings, or its
-            `store.json` is damaged.
+        StoreError: there is no store and no settings are given, or records without one; it was made with other
+            settings; its `store.json` is damaged, changed, or cannot be read.
         InputError: the folder cannot be written.
     """
     folder = Path(folder)
     path = folder / "store.json"
     given = None if settings is None else _as_json(settings)
-    if path.exists():
-        found = _read_json(path)
-        if found.get("format") != FORMAT or not all(
-            isinstance(found.get(key), dict) for key in ("settings", "versions")
-        ):
-            raise StoreError(f"{path} is not of format {FORMAT}; open it with the version of jqc that made it.")
-        store = Store(folder, found["settings"], found["versions"])
+    store = _found(path)
+    if store is not None:
         _refuse_differences(path, store.settings, store.settings if given is None else given)
+    elif any(folder.glob("*.h5")):
+        raise StoreError(f"{folder} holds records but no store.json; put its own back, or give another folder.")
     elif given is None:
         raise StoreError(f"{folder} is no store, it has no store.json; run the job that makes it.")
     else:
@@ -130,6 +128,27 @@ def open_store(
     return store if given is None else _noted(store, versions or {})
 
 
+def _found(path: Path) -> Store | None:
+    """The store that a `store.json` describes, if there is one."""
+    restore = "put a copy of it back, or give another folder"
+    found = _read_json(path, restore)
+    if found is None:
+        return None
+    if found.get("format") != FORMAT:
+        raise StoreError(f"{path} is not of format {FORMAT}; open it with the version of jqc that made it.")
+    settings, versions = found.get("settings"), found.get("versions")
+    if not isinstance(settings, dict) or not isinstance(versions, dict):
+        raise StoreError(f"{path} is damaged; {restore}.")
+    if found.get("seal") != _seal(settings):
+        raise StoreError(f"{path} has been changed: its settings are not those of its records; {restore}.")
+    return Store(path.parent, settings, versions)
+
+
+def _seal(settings: dict[str, Any]) -> str:
+    """Of what must never change; versions are added to."""
+    return seal({"format": FORMAT, "settings": settings})
+
+
 def _noted(store: Store, versions: Mapping[str, str]) -> Store:
     """The store with these versions among its own, in `store.json` too."""
     known = {package: store.versions.get(package, []) for package in {*store.versions, *versions}}
@@ -137,7 +156,8 @@ def _noted(store: Store, versions: Mapping[str, str]) -> Store:
     noted = Store(store.folder, store.settings, {key: known[key] + added.get(key, []) for key in sorted(known)})
     path = store.folder / "store.json"
     if noted != store or not path.exists():
-        write_json(path, {"format": FORMAT, "settings": noted.settings, "versions": noted.versions})
+        content = {"format": FORMAT, "settings": noted.settings, "versions": noted.versions}
+        write_json(path, content | {"seal": _seal(noted.settings)})
     return noted
 
 
@@ -156,11 +176,16 @@ def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise StoreError("Settings hold what JSON cannot; give texts, finite numbers, True, False and None.") from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, remedy: str) -> dict[str, Any] | None:
+    """The JSON object in a file, None where there is no file; the remedy is what helps against damage."""
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({refusal(error)}); make it readable.") from None
+    except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise StoreError(f"{path} cannot be read or is damaged; delete it and run the job that wrote it again.")
+        raise StoreError(f"{path} is damaged; {remedy}.")
     return found

@@ -15,8 +15,8 @@ ExampleLoss = Callable[[Any, Any, Array], tuple[Float[Array, ""], dict[str, Floa
 def one_by_one(loss: ExampleLoss) -> ExampleLoss:
     """The mean loss over a batch with a leading axis, in the memory of one example.
 
-    Each example's gradient is taken while its values are at hand, which neither keeps what all examples computed nor
-    computes it again. Only the parameters' derivative of the loss is known.
+    Each example's gradient is taken while its values are at hand: intermediates of one example only are held, and none
+    is computed twice. Only the parameters' derivative of the loss is known.
 
     >>> square = one_by_one(lambda w, x, key: ((w * x) ** 2, {}))
     >>> batch = jnp.asarray([1.0, 3.0])
@@ -39,7 +39,7 @@ def one_by_one(loss: ExampleLoss) -> ExampleLoss:
         return jax.tree.map(jnp.mean, values), jax.tree.map(lambda each: each / _length(batch), total)
 
     def backward(gradient, cotangents):
-        return jax.tree.map(lambda each: cotangents[0] * each, gradient), None, None
+        return jax.tree.map(lambda each: (cotangents[0] * each).astype(each.dtype), gradient), None, None
 
     mean.defvjp(forward, backward)
     return mean

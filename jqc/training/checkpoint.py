@@ -5,6 +5,7 @@ flipped bit. A folder under its final name is complete. orbax is imported when a
 """
 
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jqc.errors import TrainingError
+from jqc.errors import TrainingError, refusal
+from jqc.training.records import unwritable
 
 KEPT = 2
 """How many are kept, so that one remains where the last is lost."""
@@ -21,31 +23,43 @@ KEPT = 2
 CHECKSUM = "crc32"
 LEFTOVER = ".tmp"
 
+_COMPLETE = re.compile("[0-9]{10}")
+_HALF = re.compile(rf"[0-9]{{10}}({re.escape(LEFTOVER)}|\.orbax-checkpoint-tmp.*)")  # the latter is orbax's own name
+
 
 def save(folder: Path, step: int, tree: Any) -> None:
-    """Write the checkpoint of a step, unless it is there, then delete all but the last ones."""
+    """Write the checkpoint of a step, unless it is there, then delete all but the last ones.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
     import orbax.checkpoint
 
     path = folder / f"{step:010d}"
-    if not path.exists():
-        arrays = _named(tree)
-        # A checkpointer for each writing: its threads end with it.
-        with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
-            checkpointer.save(path.absolute(), arrays | {CHECKSUM: _checksum(arrays)})
-    tidy(folder)
+    try:
+        if not path.exists():
+            arrays = _named(tree)
+            # A checkpointer for each writing: its threads end with it.
+            with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+                checkpointer.save(path.absolute(), arrays | {CHECKSUM: _checksum(arrays)})
+        tidy(folder)
+    except Exception as error:
+        if refused := _refused(error):
+            raise unwritable(path, refused) from None
+        raise
 
 
 def complete(folder: Path) -> list[Path]:
     """Checkpoints of a folder, oldest first."""
-    return sorted(path for path in folder.glob("*") if path.name.isdecimal())
+    return sorted(path for path in folder.glob("*") if _COMPLETE.fullmatch(path.name))
 
 
 def tidy(folder: Path) -> None:
-    """Delete checkpoints before the last ones, and whatever a kill has left half-written or half-deleted."""
+    """Delete checkpoints before the last ones, and those that a kill has left half-written or half-deleted."""
     for old in complete(folder)[:-KEPT]:
         os.replace(old, old.with_name(old.name + LEFTOVER))
     for path in folder.glob("*"):
-        if not path.name.isdecimal():
+        if _HALF.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -53,7 +67,7 @@ def restore(path: Path, like: Any) -> Any:
     """The tree of a checkpoint, as numpy arrays in the structure of `like`.
 
     Raises:
-        TrainingError: the checkpoint is damaged, or holds other arrays than `like`.
+        TrainingError: the checkpoint is damaged, cannot be read, or holds other arrays than `like`.
     """
     import orbax.checkpoint
 
@@ -61,10 +75,14 @@ def restore(path: Path, like: Any) -> Any:
         with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
             arrays = {name: np.asarray(value) for name, value in checkpointer.restore(path.absolute()).items()}
         checksum = arrays.pop(CHECKSUM)
-    except Exception:  # orbax meets a damaged checkpoint with errors of many kinds
-        raise _damaged(path) from None
+    except Exception as error:  # orbax meets a damaged checkpoint with errors of many kinds
+        refused = _refused(error)
+        if refused is None or isinstance(refused, FileNotFoundError):
+            raise _damaged(path) from None
+        reason = refusal(refused)
+        raise TrainingError(f"{path} cannot be read ({reason}); make it readable, and the run goes on.") from None
     expected = _named(like)
-    for name in expected.keys() | arrays.keys():
+    for name in sorted(expected.keys() | arrays.keys()):
         here, there = (_form(some[name]) if name in some else "missing" for some in (expected, arrays))
         if here != there:
             raise TrainingError(f"{path} holds {name} as {there}, and {here} is needed; use another folder.")
@@ -75,7 +93,17 @@ def restore(path: Path, like: Any) -> Any:
 
 
 def _damaged(path: Path) -> TrainingError:
-    return TrainingError(f"{path} is damaged; delete it, and the run goes on from the checkpoint before it.")
+    earlier = complete(path.parent)[0] < path
+    how = "goes on from the checkpoint before it" if earlier else "begins anew, for there is none before it"
+    return TrainingError(f"{path} is damaged; delete it, and the run {how}.")
+
+
+def _refused(error: Exception) -> OSError | None:
+    """The system's refusal behind an error, if there is one; tensorstore tells its number in the text of another."""
+    if isinstance(error, OSError):
+        return error if error.errno else None
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
 
 
 def _named(tree: Any) -> dict[str, np.ndarray]:

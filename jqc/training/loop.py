@@ -72,7 +72,8 @@ def fit(
     Raises
     ------
     TrainingError
-        Data, parameters or a loss that cannot be used, or a folder of another run.
+        Data, parameters, `about` or a loss that cannot be used, patience without validation, a folder of another run,
+        or one that cannot be written.
 
     >>> x = np.linspace(-1.0, 1.0, 16)
     >>> line = {"x": x, "y": 3 * x}
@@ -112,12 +113,13 @@ def _prepared(loss, parameters, data, validation, settings, folder, about) -> It
     others = [count(examples, f"validation[{at}]") for at, examples in enumerate(validation)]
     if not sizes:
         raise TrainingError("there are no data to train on; give at least one class of examples.")
+    if settings.patience and not others:
+        raise TrainingError(f"patience is {settings.patience}, but no validation is given; give some, or no patience.")
     run = begin(init(loss, parameters, take(data[0], np.arange(min(settings.batch_size, sizes[0]))), settings))
     if folder is None:
         yield run, []
         return
-    described = description(settings, sizes, others, run) | {"run": dict(about)}
-    with claimed(Path(folder), described):
+    with claimed(Path(folder), description(about, settings, sizes, others, run)):
         yield resume(Path(folder), run)
 
 
@@ -132,15 +134,16 @@ def _trained(loss, run, data, validation, settings, tell, keep, asked) -> Run:
     while not (why_done(run, settings) or asked()):
         run, info, present = _advanced(run, present, key, training, upcoming)
         at += 1
-        done = why_done(run, settings)
-        if done or at % settings.log_every == 0:
+        validated = None
+        if validation and (why_done(run, settings) or at % settings.validate_every == 0):
+            with stage("validation"):
+                validated = _validation_record(run, validation, settings.batch_size, key, validating)
+            run = judge(run, validated["loss"])
+        if why_done(run, settings) or at % settings.log_every == 0:  # a validation may have ended it
             tell(_training_record(run, info))
             run = replace(run, state=without_sums(run.state))
-        if validation and (done or at % settings.validate_every == 0):
-            with stage("validation"):
-                record = _validation_record(run, validation, settings.batch_size, key, validating)
-            run = judge(run, record["loss"])
-            tell(record)
+        if validated:
+            tell(validated)
         if at % settings.checkpoint_every == 0:
             keep(run)
     return run

@@ -25,16 +25,36 @@ Progress = Callable[[Record], None]
 
 
 def append(path: Path, record: Record) -> None:
-    """Add a line in one piece."""
-    with path.open("ab") as file:
-        file.write((json.dumps(record, allow_nan=False) + "\n").encode())
+    """Add a line in one piece.
+
+    Raises:
+        TrainingError: the file cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(_line(record))
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def settle(path: Path) -> None:
-    """Wait until all lines are on the disk."""
-    if path.exists():
+    """Wait until all lines are on the disk.
+
+    Raises:
+        TrainingError: they cannot be written.
+    """
+    try:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
+    except FileNotFoundError:  # no record so far
+        pass
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> TrainingError:
+    """The end of a run whose file cannot be written, which loses only what came after the last checkpoint."""
+    return TrainingError(f"{path} cannot be written ({refusal(error)}); free it, and the run goes on.")
 
 
 def read_records(path: Path) -> list[Record]:
@@ -63,5 +83,11 @@ def read_records(path: Path) -> list[Record]:
 def records_until(path: Path, step: int) -> list[Record]:
     """Records up to a step; later ones, and an unfinished line, are dropped from the file."""
     kept = [record for record in read_records(path) if record["step"] <= step] if path.exists() else []
-    write_atomically(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in kept).encode())
+    content = b"".join(map(_line, kept))
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)
     return kept
+
+
+def _line(record: Record) -> bytes:
+    return (json.dumps(record, allow_nan=False) + "\n").encode()

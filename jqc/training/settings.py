@@ -57,7 +57,7 @@ class TrainingSettings:
     validate_every: int = 100
     """Steps between validations of the averaged parameters."""
     patience: int = 0
-    """Validations without a better loss after which to stop; 0 never stops."""
+    """Validations without a better loss after which to stop; 0 never stops, others need validation."""
     checkpoint_every: int = 100
     """Steps between checkpoints: what a killed run loses at most."""
     seconds: float | None = None

@@ -59,11 +59,12 @@ def _table(records: list[Record]) -> "Table":
     for name in ("step", "", "loss", *terms, "norm", "rate", "skipped", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for record in records:
-        numbers = (record["loss"], *record["terms"].values(), record.get("gradient_norm"), record.get("learning_rate"))
+        cells = [_number(value) for value in (record["loss"], *record["terms"].values())]
+        cells += [_number(record[name]) if name in record else "" for name in ("gradient_norm", "learning_rate")]
         table.add_row(
             str(record["step"]),
             record["kind"],
-            *("" if record["kind"] == "validation" and value is None else _number(value) for value in numbers),
+            *cells,
             str(record.get("skipped", "")),
             f"{record['seconds']:.1f}",
             style="bold" if record["kind"] == "validation" else "",

@@ -240,10 +240,51 @@ def test_refuses_folders_that_are_no_store(tmp_path, store):
         open_store(tmp_path / "file", {})
     with pytest.raises(StoreError, match="JSON"):
         open_store(tmp_path / "new", {"bound": float("inf")})
-    for damaged in ("", "[]", '{"format": 2}', '{"format": 1, "settings": 3, "versions": {}}'):
-        (store.folder / "store.json").write_text(damaged)
-        with pytest.raises(StoreError, match=r"store\.json"):
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 2}', '{"format": 2, "settings": 3, "versions": {}}'])
+def test_a_damaged_description_is_not_made_anew(store, water, content):
+    """Deleting it would let other settings stand over records that are there."""
+    path = store.folder / "store.json"
+    path.write_text(content)
+    for given_ in (None, SETTINGS):
+        with pytest.raises(StoreError, match=r"store\.json is damaged; put a copy of it back, or give another folder"):
+            open_store(store.folder, given_)
+    path.unlink()
+    for given_ in (None, SETTINGS, {"functional": "pbe"}):
+        with pytest.raises(StoreError, match=r"store holds records but no store\.json; put its own back, or"):
+            open_store(store.folder, given_)
+    assert store.read("water").attributes == ATTRIBUTES
+
+
+def test_edited_settings_are_refused(store):
+    path = store.folder / "store.json"
+    before = json.loads(path.read_text())
+    for change in ({"settings": SETTINGS | {"functional": "pbe"}}, {"settings": {}}, {"seal": "0"}, {"seal": None}):
+        path.write_text(json.dumps(before | change))
+        with pytest.raises(StoreError, match=r"store\.json has been changed: its settings are not those of"):
             open_store(store.folder)
+    path.write_text(json.dumps(before | {"format": 1}))
+    with pytest.raises(StoreError, match=r"store\.json is not of format 2"):
+        open_store(store.folder)
+    path.write_text(json.dumps(before, indent=1, sort_keys=True))
+    assert open_store(store.folder, SETTINGS).settings == SETTINGS
+
+
+def test_what_cannot_be_read_is_not_called_damaged(store):
+    store.fail("water", "no convergence")
+    for name in ("water.failed.json", "store.json"):
+        (store.folder / name).unlink()
+        (store.folder / name).mkdir()
+        with pytest.raises(StoreError, match=rf"{name} cannot be read \(is a directory\); make it readable"):
+            open_store(store.folder).failures()
+
+
+def test_damaged_notes_of_failures_may_be_deleted(store):
+    store.fail("water", "no convergence")
+    (store.folder / "water.failed.json").write_text("{")
+    with pytest.raises(StoreError, match=r"water\.failed\.json is damaged; delete it and run the job that"):
+        store.failures()
 
 
 def test_leftovers_of_killed_writers_go_and_living_writers_keep_theirs(store):

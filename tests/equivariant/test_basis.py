@@ -23,7 +23,7 @@ def test_dtype_of_what_is_given(dtype):
 
 
 def test_components_are_cartesian():
-    """Scalar first, then x, y, z over the cutoff, whatever e3x's global settings say."""
+    """Scalar first, then x, y, z over the cutoff."""
     r = vectors() / CUTOFF
     np.testing.assert_allclose(harmonics(jnp.asarray(vectors()), CUTOFF, 1)[:, 0], 1)
     np.testing.assert_allclose(harmonics(jnp.asarray(vectors()), CUTOFF, 1)[:, 1:], r, rtol=ROUNDING)

@@ -4,17 +4,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.training import TrainingSettings, fit
+from jqc.training import Fitted, TrainingSettings, fit
 
 SETTINGS = TrainingSettings(
     steps=120, batch_size=4, learning_rate=1e-2, warmup=5, log_every=7, validate_every=10, checkpoint_every=3, seed=3
 )
 """Records, validations and checkpoints fall on different steps, and an epoch ends within any of them."""
+
+SHORT = replace(SETTINGS, steps=40)
 
 
 def examples(n: int, points: int, seed: int, dtype=np.float64) -> dict[str, np.ndarray]:
@@ -40,6 +44,11 @@ def loss(parameters, batch, key):
     x = batch["x"] + 0.01 * jax.random.normal(key, batch["x"].shape, batch["x"].dtype)
     error = (jnp.tanh(x @ parameters["in"]) @ parameters["out"]).sum(1) - batch["y"]
     return jnp.mean(error**2), {"mae": jnp.mean(jnp.abs(error)), "bias": jnp.mean(error)}
+
+
+def run(folder: Path, settings: TrainingSettings = SHORT, parameters_=None, data_=None, **options) -> Fitted:
+    """A run in a folder, of these examples and parameters unless others are given."""
+    return fit(loss, parameters_ or parameters(), data_ or data(), validation(), settings, folder, **options)
 
 
 def interrupt_at(*steps: int) -> Callable[[dict], None]:

@@ -48,6 +48,16 @@ def test_value_metrics_and_gradient_are_those_of_the_mean(dtype, size, transform
     close(found, jax.value_and_grad(plain_mean, has_aux=True)(parameters, batch, KEY), dtype)
 
 
+def test_gradients_have_the_parameters_precision_whatever_the_losss_is():
+    parameters, _ = numbers(jnp.float32, 3)
+    _, batch = numbers(jnp.float64, 3)
+    parameters["b"] = parameters["b"].astype(jnp.float64)
+    value, gradient = jax.value_and_grad(lambda p: one_by_one(loss)(p, batch, KEY)[0])(parameters)
+    assert (value.dtype, gradient["w"].dtype, gradient["b"].dtype) == (jnp.float64, jnp.float32, jnp.float64)
+    expected = jax.grad(lambda p: plain_mean(p, batch, KEY)[0])(parameters)
+    np.testing.assert_allclose(gradient["w"], expected["w"], rtol=ROUNDING[jnp.float32])
+
+
 def test_what_is_done_with_the_mean_reaches_the_gradient():
     parameters, batch = numbers(jnp.float64, 3)
     square = lambda mean: lambda p: 0.5 * mean(p, batch, KEY)[0] ** 2  # noqa: E731

@@ -73,6 +73,26 @@ def test_early_stopping_keeps_the_best():
     assert float(fitted.state.parameters) > float(fitted.parameters) + 0.5
 
 
+def test_steps_before_an_early_stop_are_recorded():
+    """Validations fall on other steps than records: the last steps belong to no full interval."""
+    records = []
+    settings = TrainingSettings(
+        steps=500, learning_rate=0.1, schedule="constant", ema=0, log_every=10, validate_every=3, patience=4
+    )
+    fitted = fit(drift, np.zeros(()), PULL, WELL, settings, progress=records.append)
+    last = int(fitted.state.step)
+    assert fitted.stopped == "early"
+    assert last % settings.log_every
+    assert [record["step"] for record in records if record["kind"] == "training"] == [*range(10, last, 10), last]
+    assert [record["kind"] for record in records[-2:]] == ["training", "validation"]
+    assert int(fitted.state.summed) == 0
+
+
+def test_patience_needs_validation():
+    with pytest.raises(TrainingError, match="patience is 3, but no validation is given; give some, or no patience"):
+        run(replace(SETTINGS, patience=3), validation=False)
+
+
 def test_without_validation_the_last_average_is_kept():
     fitted = run(validation=False)
     assert fitted.history == []

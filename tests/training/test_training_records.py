@@ -66,3 +66,11 @@ def test_records_are_shown_in_terminals_and_elsewhere(terminal):
     assert ("\x1b" in text) == terminal
     if not terminal:
         assert text.count("\n") == 2
+
+
+def test_only_what_a_record_has_no_key_for_is_left_blank():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with live_table(console) as progress:
+        progress(VALIDATION | {"loss": None, "terms": {"energy": None}})
+    drawn = console.file.getvalue()
+    assert drawn[drawn.rindex("validation") :].count("not finite") == 2

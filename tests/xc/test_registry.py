@@ -132,7 +132,11 @@ def test_one_sentence_says_what_was_received(received, says):
         assert received in message or received.split(",")[-1].strip() in message
 
 
-@given(st.text(alphabet="pbe3ly*+-., 01ehf", max_size=14))
+@given(
+    st.text(alphabet="pbe3ly*+-., 01ehf", max_size=14)
+    | st.text(alphabet="pbe+-./~\0\n\udc80\ud800é jqcnz_", max_size=14)
+    | st.text(alphabet="b/", min_size=250, max_size=5000)
+)
 def test_any_text_is_read_or_refused(text):
     with suppress(FunctionalError):
         assert isinstance(functional(text), Functional)

@@ -2,18 +2,15 @@
 
 from dataclasses import fields
 from difflib import get_close_matches
-from functools import partial
+from sys import float_info
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
 from jqc.errors import FunctionalError
 from jqc.typing import Array
-from jqc.xc.base import Density, Quadrature
 from jqc.xc.neural.eg_xc import EGXC
-from jqc.xc.neural.learned import Learned
+from jqc.xc.neural.learned import Learned, initialised
 from jqc.xc.neural.nn_mgga import NNMGGA
 from jqc.xc.neural.skala_mgga import SkalaMGGA
 from jqc.xc.neural.xcdiff import XCDiff
@@ -41,20 +38,14 @@ def create(name: str, key: Array, **options: Any) -> Learned:
     Raises
     ------
     FunctionalError
-        An unknown architecture or option.
+        An unknown architecture or option, or a value that an option cannot have.
 
+    >>> import jax
     >>> untrained = create("xcdiff", jax.random.key(0), width=8)
     >>> untrained.model.width, untrained.local
     (8, True)
     """
-    model = module(name, options)
-    return Learned(_initial(model, key), model)
-
-
-@partial(jax.jit, static_argnums=0)
-def _initial(model: nn.Module, key: Array) -> Any:
-    """Parameters of a module, without the energy that their shapes follow from."""
-    return model.lazy_init(key, *_nothing())
+    return initialised(module(name, options), key)
 
 
 def module(name: str, options: dict[str, Any]) -> nn.Module:
@@ -63,15 +54,15 @@ def module(name: str, options: dict[str, Any]) -> nn.Module:
     Raises
     ------
     FunctionalError
-        An unknown architecture or option.
+        An unknown architecture or option, or a value that an option cannot have.
     """
     if name not in ARCHITECTURES:
         raise FunctionalError(f'"{name}" is no architecture: {_nearest(name, ARCHITECTURES)}.')
-    known = {*options_of(ARCHITECTURES[name]())}
+    defaults = options_of(ARCHITECTURES[name]())
     for option in options:
-        if option not in known:
-            raise FunctionalError(f'"{option}" is no option of {name}: {_nearest(option, known)}.')
-    return ARCHITECTURES[name](**options)
+        if option not in defaults:
+            raise FunctionalError(f'"{option}" is no option of {name}: {_nearest(option, defaults)}.')
+    return ARCHITECTURES[name](**{option: _checked(option, value, defaults) for option, value in options.items()})
 
 
 def options_of(model: nn.Module) -> dict[str, Any]:
@@ -83,13 +74,17 @@ def options_of(model: nn.Module) -> dict[str, Any]:
     return {field.name: getattr(model, field.name) for field in fields(model) if field.name not in ("parent", "name")}
 
 
+def _checked(option: str, value: Any, defaults: dict[str, Any]) -> int | float:
+    """The value in the type of the option's default: ints are sizes, floats are lengths and densities."""
+    if type(defaults[option]) is int:
+        if type(value) is int and value >= 1:
+            return value
+        raise FunctionalError(f"{option} is {value!r}; give an int of at least 1.")
+    if isinstance(value, int | float) and type(value) is not bool and 0 < value <= float_info.max:
+        return float(value)
+    raise FunctionalError(f"{option} is {value!r}; give a positive number.")
+
+
 def _nearest(word: str, known) -> str:
     near = get_close_matches(str(word), known, n=3, cutoff=0.5)
     return f"the nearest are {', '.join(near)}" if near else f"there are {', '.join(sorted(known))}"
-
-
-def _nothing() -> tuple[Density, Quadrature]:
-    """One empty point at one nucleus, for the shapes that parameters depend on."""
-    zeros = lambda *shape: jnp.zeros(shape, jnp.float32)  # noqa: E731
-    density = Density(zeros(2, 1), zeros(3, 1), zeros(2, 1))
-    return density, Quadrature(zeros(1, 3), zeros(1), zeros(1, 3), jnp.ones(1, int))

@@ -88,7 +88,7 @@ class EGXC(nn.Module):
         """Features of the nuclei after all rounds of messages."""
         coords, real = quadrature.atom_coords, quadrature.numbers > 0
         neighbours = real[:, None] & real[None, :] & ~jnp.eye(real.size, dtype=bool)
-        between = basis(coords[None] - coords[:, None], self.cutoff, self.radial, DEGREE).astype(around.dtype)
+        between = basis(coords[None] - coords[:, None], self.cutoff, self.radial, DEGREE)
         scalars, others = around[..., :1, :], around[..., 1:, :]
         x = Linear(self.features)(jnp.concatenate([log_one_plus(scalars), others], axis=-2))
         for _ in range(self.layers):
@@ -115,12 +115,9 @@ class _Decoder(nn.Module):
 
 
 def _in_pieces(density: Density, quadrature: Quadrature) -> tuple[Density, Array, Array]:
-    """Density, points and weights with a first axis of pieces, in the density's dtype."""
+    """Density, points and weights with a first axis of pieces."""
     pieces = jax.tree.map(lambda rows: cut(rows, 1, PIECE), density)
-    coords, weights = (
-        cut(array.astype(density.rho.dtype), 0, PIECE) for array in (quadrature.coords, quadrature.weights)
-    )
-    return pieces, coords, weights
+    return pieces, cut(quadrature.coords, 0, PIECE), cut(quadrature.weights, 0, PIECE)
 
 
 def _expansion(

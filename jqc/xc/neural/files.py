@@ -1,4 +1,7 @@
-"""Learned functionals in files: one .npz of arrays with a JSON header, checked by a hash, nothing unpickled."""
+"""Learned functionals in files: one .npz of arrays with a JSON header, both checked by hashes, nothing unpickled.
+
+`sha256` is of the arrays, `seal` of all that the header says, `sha256` included.
+"""
 
 import hashlib
 import io
@@ -10,11 +13,11 @@ import jax
 import numpy as np
 
 from jqc.errors import FunctionalError, refusal
-from jqc.files import write_atomically
+from jqc.files import seal, write_atomically
 from jqc.xc.neural.architectures import ARCHITECTURES, create, module, options_of
 from jqc.xc.neural.learned import Learned
 
-FORMAT = 1
+FORMAT = 2
 """Version of the header; a reader knows its own only."""
 
 HEADER = "header"
@@ -56,9 +59,10 @@ def save(path: str | Path, functional: Learned, provenance: dict[str, Any]) -> N
         "sha256": _hash(arrays),
     }
     try:
-        text = json.dumps(header, allow_nan=False)
+        header = json.loads(json.dumps(header, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise FunctionalError(f"the provenance cannot be written as JSON ({error}); give text and numbers.") from None
+    text = json.dumps(header | {"seal": seal(header)})
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **{HEADER: np.array(text)}, **arrays)
     write_atomically(path, content.getvalue())
@@ -77,7 +81,7 @@ def load(path: str | Path) -> Learned:
     try:
         model = module(header["architecture"], header["options"])
         like = jax.eval_shape(lambda: create(header["architecture"], jax.random.key(0), **header["options"]).parameters)
-    except (FunctionalError, TypeError, ValueError) as error:
+    except FunctionalError as error:
         raise FunctionalError(f"{path} needs another version of jqc ({str(error).rstrip('.')}).") from None
     expected = {name: leaf.shape for name, leaf in _named(like).items()}
     for name in sorted(expected.keys() | arrays.keys()):
@@ -137,9 +141,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise FunctionalError(f"{path} holds no learned functional or is damaged; save or copy it again.") from None
     if version != FORMAT:
         raise FunctionalError(f"{path} has format {version}, but {FORMAT} is read; use the jqc that wrote it.")
-    if missing := {"architecture", "options", "provenance", "sha256"} - header.keys():
+    if missing := {"architecture", "options", "provenance", "sha256", "seal"} - header.keys():
         raise FunctionalError(f"{path} lacks its {', '.join(sorted(missing))}; save the functional again.")
-    if header["sha256"] != _hash(arrays):
+    if header.pop("seal") != seal(header) or header["sha256"] != _hash(arrays):
         raise FunctionalError(f"{path} does not hold what was saved (its hash differs); save or copy it again.")
     return header, arrays
 

@@ -1,10 +1,12 @@
 """A learned functional: parameters, which are leaves of a pytree, and a Flax module, which is static."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jqc.typing import Array, Float
 from jqc.xc.base import Density, Ingredients, Quadrature
@@ -18,8 +20,8 @@ class Learned:
     Parameters
     ----------
     parameters
-        Variables of the module, as its `init` returns them. They are cast to the density's dtype, so that the same
-        single-precision parameters serve a double-precision SCF and single-precision training.
+        Variables of the module, as its `init` returns them. They and the quadrature are cast to the density's dtype, so
+        that the same single-precision parameters serve a double-precision SCF and single-precision training.
     model
         A Flax module that is called with a `Density` and a `Quadrature` and returns an energy in hartree. Its
         attributes `ingredients`, `exchange` and `local` are those of `jqc.xc.Functional`.
@@ -61,5 +63,36 @@ class Learned:
 
     def energy(self, density: Density, quadrature: Quadrature) -> Float[Array, ""]:
         """Exchange-correlation energy in hartree, in the density's dtype."""
-        parameters = jax.tree.map(lambda leaf: leaf.astype(density.rho.dtype), self.parameters)
+        parameters, quadrature = jax.tree.map(partial(_cast, density.rho.dtype), (self.parameters, quadrature))
         return self.model.apply(parameters, density, quadrature)  # pyright: ignore[reportReturnType]
+
+
+def initialised(model: nn.Module, key: Array) -> Learned:
+    """An untrained functional of a module, with parameters as its initialisers give them.
+
+    Parameters
+    ----------
+    model
+        What `Learned` asks for.
+    key
+        Of `jax.random`; the same key gives the same parameters.
+    """
+    return Learned(_initial(model, key), model)
+
+
+@partial(jax.jit, static_argnums=0)
+def _initial(model: nn.Module, key: Array) -> Any:
+    """Initial parameters of a module; its energy is not computed."""
+    return model.lazy_init(key, *_nothing())
+
+
+def _nothing() -> tuple[Density, Quadrature]:
+    """One empty point at one nucleus, for the shapes that parameters depend on."""
+    zeros = lambda *shape: jnp.zeros(shape, jnp.float32)  # noqa: E731
+    density = Density(zeros(2, 1), zeros(3, 1), zeros(2, 1))
+    return density, Quadrature(zeros(1, 3), zeros(1), zeros(1, 3), jnp.ones(1, int))
+
+
+def _cast(dtype: Any, array: Array) -> Array:
+    """The array in the given precision, unless it holds integers."""
+    return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array

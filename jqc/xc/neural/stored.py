@@ -1,5 +1,6 @@
 """From a path, or the name of shipped weights, to a learned functional; nothing is read before it is asked for."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,10 +29,12 @@ def stored(text: str) -> Functional | None:
     FunctionalError
         A path or a name of shipped weights behind which there is no functional.
     """
-    path, weights = Path(text.strip()).expanduser(), {key(name): name for name in shipped()}
+    path, weights = _path(text.strip()), {key(name): name for name in shipped()}
+    if not text.strip():
+        return None
     if key(text) in weights:
         return _load(WEIGHTS / f"{weights[key(text)].removeprefix(PREFIX)}.npz")
-    if (path / RUN_FILE).is_file():
+    if os.path.isfile(path / RUN_FILE):  # no for texts that cannot be paths, where Path.is_file has an error
         return _load(path / RUN_FILE)
     if path.suffix == ".npz" or "/" in text:
         return _load(path)
@@ -41,14 +44,22 @@ def stored(text: str) -> Functional | None:
     return None
 
 
+def _path(text: str) -> Path:
+    """The path, with ~ for a home where there is such a user."""
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError):
+        return Path(text)
+
+
 def _load(path: Path) -> Functional:
     """What the file holds, read again only when it has changed."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise FunctionalError(f"{path} holds no {RUN_FILE}; give the folder of a training run that has one.")
     try:
         status = path.stat()
-    except OSError as error:
-        reason = refusal(error)
+    except (OSError, ValueError) as error:
+        reason = refusal(error) if isinstance(error, OSError) else "no path has such characters"
         raise FunctionalError(f"{path} cannot be read ({reason}); give a file of a learned functional.") from None
     return _loaded(path.resolve(), status.st_mtime_ns, status.st_size)
 

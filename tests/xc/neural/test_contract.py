@@ -197,6 +197,15 @@ def test_precisions_agree(xc):
     assert along[0] == pytest.approx(along[1], rel=SINGLE)
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_finer_quadrature_keeps_the_densitys_precision(name, randomised):
+    xc = randomised(name, **OPTIONS.get(name, {}))
+    u = jnp.asarray(ordinary(), jnp.float32)
+    energies = [derivatives(xc, u, u, quadrature(dtype))[0] for dtype in (jnp.float64, jnp.float32)]
+    assert [energy.dtype for energy in energies] == [jnp.float32] * 2
+    assert float(energies[0]) == pytest.approx(float(energies[1]), rel=SINGLE)
+
+
 def test_batches(xc):
     u, grid = jnp.stack([ordinary(), 1.1 * ordinary()]), quadrature()
     energies = jax.jit(jax.vmap(lambda u: xc.energy(density(u), grid)))(u)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jqc.errors import FunctionalError, InputError
+from jqc.files import seal
 from jqc.xc import functional
 from jqc.xc import registry as registry_module
 from jqc.xc.neural import stored as stored_module
@@ -32,12 +33,15 @@ def path(xc, tmp_path):
     return tmp_path / "mine.npz"
 
 
-def rewrite(path, change) -> None:
-    """Write a file again with its header and arrays changed."""
+def rewrite(path, change, sealed: bool = True) -> None:
+    """Write a file again with its header and arrays changed; its seal made anew, unless it is what changes."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     header = json.loads(str(arrays.pop("header")))
+    seal_before = header["seal"]
     change(header, arrays)
+    if sealed and header["seal"] == seal_before:
+        header["seal"] = seal({name: value for name, value in header.items() if name != "seal"})
     np.savez(path, header=np.array(json.dumps(header)), **arrays)
 
 
@@ -95,23 +99,48 @@ def test_missing_and_foreign_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda header, arrays: header.update(format=2), ("format 2", "use the jqc")),
+        (lambda header, arrays: header.update(format=3), ("format 3", "use the jqc")),
         (lambda header, arrays: arrays["params/exchange_net/Dense_0/bias"].__iadd__(1e-6), ("hash",)),
         (lambda header, arrays: arrays.pop("params/exchange_net/Dense_0/bias"), ("hash",)),
         (lambda header, arrays: header.update(sha256="0"), ("hash",)),
         (lambda header, arrays: header.pop("sha256"), ("lacks its sha256",)),
+        (lambda header, arrays: header.update(seal="0"), ("hash",)),
         (lambda header, arrays: header.update(architecture="skala-mgga"), ("no array", "skala-mgga")),
         (lambda header, arrays: header.update(architecture="resnet"), ("resnet", "another version")),
         (lambda header, arrays: header["options"].update(width=5), ("shape (4,)", "shape (5,)")),
         (lambda header, arrays: header["options"].update(depth=2), ("shape (4,)", "shape (1,)")),
         (lambda header, arrays: header["options"].update(colour="red"), ("colour", "another version")),
-        (lambda header, arrays: header["options"].update(width="four"), ("another version",)),
+        (lambda header, arrays: header["options"].update(width="four"), ("width is 'four'", "another version")),
+        (lambda header, arrays: header["options"].update(depth=-1), ("depth is -1", "another version")),
         (lambda header, arrays: header.pop("options"), ("lacks its options",)),
     ],
 )
 def test_what_does_not_fit_is_named(path, change, says):
     rewrite(path, change)
     refused(lambda: load(path), "mine.npz", *says)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "edit"),
+    [
+        ("eg-xc", "options", {"cutoff": 5.0}),
+        ("skala-mgga", "options", {"floor": 1e-3}),
+        ("xcdiff", "provenance", {"steps": 4}),
+        ("xcdiff", "provenance", {"by": "nobody"}),
+    ],
+)
+def test_a_header_that_was_edited_is_refused(name, part, edit, randomised, path):
+    """Shapes tell nothing of such edits."""
+    save(path, randomised(name), {"data": "none", "steps": 3})
+    load(path)
+    rewrite(path, lambda header, arrays: header[part].update(edit), sealed=False)
+    for read in (load, read_provenance):
+        refused(lambda read=read: read(path), "mine.npz", "does not hold what was saved")
+
+
+def test_provenance_comes_back_as_json_has_it(xc, path):
+    save(path, xc, {"sizes": (1, 2), 3: "é\ud800", "rate": 0.1})
+    assert read_provenance(path) == {"sizes": [1, 2], "3": "é\ud800", "rate": 0.1}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -137,10 +166,26 @@ def test_cut_or_flipped_bytes_are_refused_or_harmless(path, length, flipped, at)
         ("resnet50", {}, ("resnet50", "eg-xc")),
         ("xcdiff", {"widht": 3}, ("widht", "width")),
         ("eg-xc", {"parent": None}, ("parent", "features")),
+        ("xcdiff", {"width": "four"}, ("width is 'four'", "an int of at least 1")),
+        ("xcdiff", {"width": 2.5}, ("width is 2.5", "an int of at least 1")),
+        ("nn-mgga", {"width": True}, ("width is True", "an int of at least 1")),
+        ("xcdiff", {"width": 0}, ("width is 0", "an int of at least 1")),
+        ("skala-mgga", {"depth": -1}, ("depth is -1", "an int of at least 1")),
+        ("skala-mgga", {"floor": -1}, ("floor is -1", "a positive number")),
+        ("skala-mgga", {"floor": "1e-5"}, ("floor is '1e-5'", "a positive number")),
+        ("eg-xc", {"cutoff": 0}, ("cutoff is 0", "a positive number")),
+        ("eg-xc", {"cutoff": True}, ("cutoff is True", "a positive number")),
+        ("eg-xc", {"cutoff": float("nan")}, ("cutoff is nan", "a positive number")),
+        ("eg-xc", {"cutoff": 10**400}, ("cutoff is 1000", "a positive number")),
     ],
 )
-def test_unknown_architectures_and_options(name, options, says):
+def test_architectures_and_options_that_there_are_not(name, options, says):
     refused(lambda: create(name, jax.random.key(0), **options), *says)
+
+
+def test_a_whole_number_may_stand_for_a_length():
+    cutoff = create("eg-xc", jax.random.key(0), cutoff=9).model.cutoff
+    assert (cutoff, type(cutoff)) == (9.0, float)
 
 
 def test_a_path_is_a_name(path):
@@ -163,6 +208,18 @@ def test_a_file_that_changed_is_read_again(randomised, path):
 def test_a_path_behind_which_is_nothing():
     refused(lambda: functional("runs/none.npz"), "runs/none.npz", "no such file")
     refused(lambda: functional("runs/none"), "runs/none", "no such file")
+    refused(lambda: functional("~nobody-of-that-name/none.npz"), "none.npz", "no such file")
+    refused(lambda: functional("./" + 300 * "b"), "bbb", "file name too long")
+    refused(lambda: functional("a\0/none.npz"), "none.npz", "cannot be read")
+
+
+@pytest.mark.parametrize("text", ["", " ", "~nobody-of-that-name", 300 * "b"])
+def test_texts_that_are_no_paths(text, path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    path.rename(path.with_name("functional.npz"))
+    assert stored_module.stored(text) is None
+    refused(lambda: functional(text))
+    assert isinstance(functional("."), Learned)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
