@@ -12,8 +12,7 @@ import numpy as np
 from jqc.xc import functional as named_functional
 from jqc.xc.base import Functional
 from jqc.xc.neural.files import read_provenance
-from jqc.xc.neural.learned import Learned
-from jqc.xc.neural.stored import RUN_FILE
+from jqc.xc.neural.stored import RUN_FILE, WEIGHTS, file_of
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ def subject_of(text: str, data: Path) -> Subject:
     Raises:
         FunctionalError: the text names no functional.
     """
-    functional, data = named_functional(text), data.resolve()
-    path = Path(text.strip()).expanduser().resolve()
-    file = path / RUN_FILE if path.is_dir() else path
-    if isinstance(functional, Learned) and file.is_file():
+    functional, data, file = named_functional(text), data.resolve(), file_of(text)
+    provenance = None if file is None else read_provenance(file)
+    if file is not None and file.parent != WEIGHTS:
+        file = file.resolve()
         home = file.parent if file.name == RUN_FILE else file.with_suffix("")
-        return Subject(home.name, functional, home / "evaluation" / data.name, read_provenance(file))
+        return Subject(home.name, functional, home / "evaluation" / data.name, provenance)
     name = " ".join(text.lower().split())
     folder = re.sub(r"[^\w.+-]+", "_", name)
-    return Subject(name, functional, data.with_name(f"{data.name}.evaluations") / folder, None)
+    return Subject(name, functional, data.with_name(f"{data.name}.evaluations") / folder, provenance)

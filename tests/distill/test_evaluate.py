@@ -20,6 +20,7 @@ from jqc.distill.labelling import shared_rooms
 from jqc.distill.measure import measure
 from jqc.distill.relative import relative_energies
 from jqc.distill.rows import Labelled, row
+from jqc.distill.subjects import subject_of
 from jqc.distill.summary import statistics, summarised
 from jqc.errors import FunctionalError, InputError, StoreError
 from jqc.system import build_system
@@ -283,3 +284,15 @@ def test_a_subset_is_even_over_formulas_and_grows(counts, limit):
 
 def test_all_of_it_is_plain(found):
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False)) == found.to_dict()
+
+
+def test_subjects_know_where_they_come_from(tmp_path):
+    shipped = subject_of("JQC-XCDiff", tmp_path / "labels")
+    assert shipped.folder == tmp_path / "labels.evaluations" / "jqc-xcdiff"
+    assert shipped.provenance is not None
+    assert shipped.provenance["config"]["model"] == "xcdiff"
+    save(tmp_path / "mine.npz", create("xcdiff", jax.random.key(0)), {"seed": 0})
+    mine = subject_of(str(tmp_path / "mine.npz"), tmp_path / "labels")
+    assert (mine.name, mine.folder) == ("mine", tmp_path / "mine" / "evaluation" / "labels")
+    assert mine.provenance == {"seed": 0}
+    assert subject_of("pbe", tmp_path / "labels").provenance is None

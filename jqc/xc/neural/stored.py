@@ -29,15 +29,27 @@ def stored(text: str) -> Functional | None:
     FunctionalError
         A path or a name of shipped weights behind which there is no functional.
     """
+    path = file_of(text)
+    return None if path is None else _load(path)
+
+
+def file_of(text: str) -> Path | None:
+    """The file that `stored` reads, whether it is there or not.
+
+    Raises
+    ------
+    FunctionalError
+        A name of weights that the package does not ship.
+    """
     path, weights = _path(text.strip()), {key(name): name for name in shipped()}
     if not text.strip():
         return None
     if key(text) in weights:
-        return _load(WEIGHTS / f"{weights[key(text)].removeprefix(PREFIX)}.npz")
+        return WEIGHTS / f"{weights[key(text)].removeprefix(PREFIX)}.npz"
     if os.path.isfile(path / RUN_FILE):  # no for texts that cannot be paths, where Path.is_file has an error
-        return _load(path / RUN_FILE)
+        return path / RUN_FILE
     if path.suffix == ".npz" or "/" in text:
-        return _load(path)
+        return path
     if key(text).startswith(key(PREFIX)):
         held = f"there are {', '.join(weights.values())}" if weights else "train one and give its file"
         raise FunctionalError(f'the package ships no weights under the name "{text}"; {held}.')
