@@ -1,6 +1,6 @@
 """What benchmarks over the study's evaluated molecules share: a row of each, written as it comes, and gone on with.
 
-Rows know, by hashes, which functionals and labels they are of; what belongs to others is found anew.
+Rows know, by a hash, which functionals they are of; those of others are found anew.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from jqc.cli.calculation import set_up_jax
 from jqc.data import open_store, run_tasks, with_progress
 from jqc.distill.job import surveyed
 from jqc.distill.labels import LabelSettings
-from jqc.files import write_json
+from jqc.files import seal, write_json
 from jqc.system import Molecule
 from jqc.system.lengths import Lengths
 
@@ -46,14 +46,8 @@ def evaluations(study: Path, data: str) -> dict[str, Path]:
 
 
 def identities(stores: Stores) -> dict[str, str]:
-    """Hashes of the functional and of the labels of every evaluation; superposed atoms have none."""
-    found = {}
-    for name, folder in stores.items():
-        found[name] = ""
-        if folder is not None:
-            made = json.loads(folder.with_name(folder.name + ".json").read_text())
-            found[name] = f"{made['functionals'][made['functional']]['sha256']} {made['data']['sha256']}"
-    return found
+    """Hashes of what every evaluation is of: its functional, and how its labels were made."""
+    return {name: "" if folder is None else seal(open_store(folder).settings) for name, folder in stores.items()}
 
 
 def planned(labels: Path, stores: Stores, rows: Rows) -> dict[str, Task]:
