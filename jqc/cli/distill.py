@@ -59,12 +59,12 @@ class DistillCommand:
         config = self._config()
         with live_table() as progress:
             done = distil(config, self.out, progress)
-        records = read_records(self.out / "training" / "metrics.jsonl")
-        figure = learning_curves(records, f"{config.model}, {self.out.name}")
-        write_atomically(self.out / PLOT, rendered(figure, "png"))
         if done.fitted.stopped == "interrupted":
             print(f"interrupted after {int(done.fitted.state.step)} steps; the same command goes on")
             return INTERRUPTED
+        records = read_records(self.out / "training" / "metrics.jsonl")
+        figure = learning_curves(records, f"{config.model}, {self.out.name}")
+        write_atomically(self.out / PLOT, rendered(figure, "png"))
         print(f"stopped: {done.fitted.stopped}; functional in {self.out / FUNCTIONAL}")
         return 0
 
