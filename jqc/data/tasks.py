@@ -1,7 +1,7 @@
 """One function over many tasks, in this process or in several, of which any may die.
 
 Workers are spawned, never forked, because a fork of a process that runs JAX may hang. Each has a pipe of its own, so
-that the death of one loses one task, which a fresh worker tries once more.
+that the death of one loses one task, which a fresh worker tries again.
 """
 
 import multiprocessing
@@ -22,8 +22,8 @@ from jqc.process import keep_freed_memory
 Task = TypeVar("Task")
 Value = TypeVar("Value")
 
-ATTEMPTS = 2
-"""Times that a task is tried whose worker dies."""
+ATTEMPTS = 4
+"""Times that a task is tried whose worker dies: a worker may die of something else than its task, more than once."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # the last is XLA's
 
@@ -46,7 +46,7 @@ def run_tasks(
     """Outcomes of `function` on every task, as they end; with one worker in this process and in order.
 
     More workers are processes that share the cores; function, initializer, tasks and values are pickled. Each calls
-    `initializer` first. An exception is the outcome of its task; so is the second death of its worker. Closing the
+    `initializer` first. An exception is the outcome of its task; so is the fourth death of its worker. Closing the
     iterator, or the end of this process, ends the workers.
 
     Raises:
@@ -69,10 +69,10 @@ def _here(
     if initializer:
         initializer()
     for name, task in tasks.items():
-        yield Outcome(name, *_attempt(function, task))
+        yield Outcome(name, *attempted(function, task))
 
 
-def _attempt(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, str | None]:
+def attempted(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, str | None]:
     """Value, or the error in words: not every exception can be pickled."""
     try:
         return function(task), None
@@ -147,7 +147,7 @@ def _serve(pipe: Connection, function: Callable, initializer: Callable[[], objec
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer:
-        _, error = _attempt(lambda _: initializer(), None)
+        _, error = attempted(lambda _: initializer(), None)
         if error:
             pipe.send((None, error, False))
             return
@@ -156,7 +156,7 @@ def _serve(pipe: Connection, function: Callable, initializer: Callable[[], objec
             task = pipe.recv()
         except EOFError:
             return
-        value, error = _attempt(function, task)
+        value, error = attempted(function, task)
         try:
             pipe.send((value, error, True))
         except Exception as unsendable:
