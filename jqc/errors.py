@@ -37,6 +37,10 @@ class StoreError(InputError):
     """A folder of records, or a record, that is missing, damaged or not what was asked for."""
 
 
+class ClusterError(InputError):
+    """A cluster that does not answer, or whose workers cannot be used."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 

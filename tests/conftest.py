@@ -1,9 +1,14 @@
 """What all tests share: double precision, and the molecules of examples/molecules."""
 
+import json
+import os
 import resource
 import signal
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +19,9 @@ from jqc.system import Molecule
 
 jax.config.update("jax_enable_x64", True)
 
-MOLECULES = Path(__file__).parents[1] / "examples" / "molecules"
+ROOT = Path(__file__).parents[1]
+
+MOLECULES = ROOT / "examples" / "molecules"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -54,6 +61,52 @@ def full_disk() -> Callable[..., AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+class DaskProcesses:
+    """A Dask scheduler of its own and workers, as their command lines start them, on 127.0.0.1."""
+
+    def __init__(self, folder: Path):
+        self.file, self.folder = folder / "scheduler.json", folder
+        self.processes: list[subprocess.Popen] = []
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+        while not self.file.exists():
+            assert self.scheduler.poll() is None
+            time.sleep(0.02)
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def worker(self, *options: str, root: Path = ROOT, **environment: str) -> subprocess.Popen:
+        """A worker that finds jqc and the tests under `root`; without a nanny it is the process itself."""
+        options = options or ("--no-nanny",)
+        threads = () if "--nthreads" in options else ("--nthreads", "1")
+        return self._start(
+            "worker", self.address, "--local-directory", ".", *threads, *options, root=root, **environment
+        )
+
+    def _start(self, *arguments: str, root: Path = ROOT, **environment: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
+        variables = os.environ | {"PYTHONPATH": str(root), "NPROC": "1"} | environment
+        with (self.folder / "dask.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, env=variables, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End all of them, and what nannies have started."""
+        for process in reversed(self.processes):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def dask(tmp_path) -> Iterator[DaskProcesses]:
+    """A cluster without workers."""
+    processes = DaskProcesses(tmp_path)
+    yield processes
+    processes.stop()
 
 
 @cache

@@ -1,9 +1,12 @@
 """`jqc info`: versions, devices, precision and the compilation cache, for bug reports."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 PACKAGES = ("jax", "jaxlib", "numpy", "pyscf", "h5py")
 """Packages whose version may change a number."""
@@ -24,6 +27,19 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+@cache
+def installation() -> dict[str, str]:
+    """Versions, and a digest of jqc's own source: processes that agree in all of it compute the same.
+
+    Found once: a process that has run for days is what it was, whatever is installed in the meantime.
+    """
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return versions() | {"source": digest.hexdigest()[:12]}
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
 """`jqc label`: what a teacher functional says of every molecule of some files, in a store."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from jqc.cli.calculation import set_up_jax
-from jqc.cli.info import versions
+from jqc.cli.info import installation, versions
 from jqc.errors import InputError
+
+if TYPE_CHECKING:
+    from jqc.data.tasks import Outcome
 
 FAILURES = 3
 """Exit code where some molecules could not be labelled."""
@@ -43,6 +49,8 @@ class LabelCommand:
     """Of the tangents."""
     workers: Annotated[int, arg(metavar="N")] = 1
     """Processes at work."""
+    scheduler: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Of a Dask cluster whose workers do the work, as tcp://HOST:8786, or its file NAME.json."""
 
     def run(self) -> int:
         """Label, with a progress bar.
@@ -53,28 +61,56 @@ class LabelCommand:
         set_up_jax()
         from jqc.data.progress import with_progress
         from jqc.data.store import open_store
-        from jqc.data.tasks import run_tasks
         from jqc.distill.labelling import frames_in, plan, refuse_others, run_task
         from jqc.distill.labels import LabelSettings
         from jqc.xc import functional
 
         if self.workers < 1:
             raise InputError(f"--workers is {self.workers}; give 1 or more.")
+        if self.workers > 1 and self.scheduler is not None:
+            raise InputError("--workers starts processes here, --scheduler has the cluster's own; give one of the two.")
         settings = LabelSettings(
             self.xc, self.basis, self.aux_basis, self.coulomb, self.grid_level, self.derivatives, self.seed
         )
         functional(settings.functional)
         frames = frames_in(self.files)
-        planned = plan(frames, self.out, settings)
-        store = open_store(self.out, settings.as_dict(), versions())
-        refuse_others(store, frames)
-        known = {*store.names(), *store.failures()}
-        tasks = {task.name: task for task in planned if task.name not in known}
-        print(f"{len(frames)} molecules, {len(frames) - len(tasks)} done before", flush=True)
-        for outcome in with_progress(run_tasks(run_task, tasks, self.workers, set_up_jax), len(tasks), "labels"):
-            if outcome.error is not None:
-                store.fail(outcome.name, outcome.error)
-                print(f"{outcome.name} failed: {outcome.error}", file=sys.stderr, flush=True)
+        folder = self.out.absolute()  # workers may be started elsewhere
+        with self._labour() as run:
+            planned = plan(frames, folder, settings)
+            store = open_store(folder, settings.as_dict(), versions())
+            refuse_others(store, frames)
+            known = {*store.names(), *store.failures()}
+            tasks = {task.name: task for task in planned if task.name not in known}
+            print(f"{len(frames)} molecules, {len(frames) - len(tasks)} done before", flush=True)
+            outcomes = run(run_task, tasks, initializer=partial(_prepare, folder, settings.functional))
+            for outcome in with_progress(outcomes, len(tasks), "labels"):
+                if outcome.error is not None:
+                    store.fail(outcome.name, outcome.error)
+                    print(f"{outcome.name} failed: {outcome.error}", file=sys.stderr, flush=True)
         failures = {frame.name for frame in frames} & {*store.failures()}
         print(f"{len(frames) - len(failures)} labels in {self.out}, {len(failures)} failures")
         return FAILURES if failures else 0
+
+    @contextmanager
+    def _labour(self) -> Iterator[Callable[..., "Iterator[Outcome]"]]:
+        """How tasks are run: here, in processes, or on a cluster, which answers before anything is written."""
+        from jqc.data.tasks import run_tasks
+
+        if self.scheduler is None:
+            yield partial(run_tasks, workers=self.workers)
+            return
+        from jqc.data.cluster import run_on_cluster
+        from jqc.data.scheduler import connected
+
+        with connected(self.scheduler, installation) as cluster:
+            yield partial(run_on_cluster, cluster)
+
+
+def _prepare(folder: Path, teacher: str) -> None:
+    """Make a process ready for labels, or raise where it does not see what it needs, before it computes."""
+    set_up_jax()
+    from jqc.data.store import open_store
+    from jqc.xc import functional
+
+    open_store(folder)
+    functional(teacher)
