@@ -37,6 +37,10 @@ class StoreError(InputError):
     """A folder of records, or a record, that is missing, damaged or not what was asked for."""
 
 
+class GroupError(InputError):
+    """A group of processes that cannot be formed, or that has lost one of them."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 
