@@ -4,8 +4,11 @@ All of them run the same program on a mesh that holds the devices of all (`jqc.d
 and writes a run's files and speaks for all. Where a mesh is of one process, that one leads and agrees with itself.
 """
 
+import atexit
+import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +19,16 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jqc.devices import AXIS, everywhere
-from jqc.errors import GroupError
+from jqc.errors import GroupError, InputError
 
 DETECTED = "auto"
 """In place of a coordinator: whoever started the processes tells it."""
 
 PATIENCE = 300.0
 """Seconds in which a group has to be complete."""
+
+FAILED, FAILED_INPUT = 1, 2
+"""Exit codes of a member that fails, as those of a script and of a command."""
 
 _LOST = re.compile("Gloo|coordination service|distributed service")
 
@@ -69,15 +75,35 @@ class Membership:
         return int(self.coordinator.rpartition(":")[2])
 
 
-def join(membership: Membership, patience: float = PATIENCE) -> None:
-    """Become a member of a group, before any computation; `jax.devices()` are then those of all members.
+@contextmanager
+def member(membership: Membership, patience: float = PATIENCE) -> Iterator[None]:
+    """Be a member of a group inside, before any computation; `jax.devices()` are then those of all members.
 
-    Processes on CPUs exchange numbers by gloo. A member that is lost ends the others, within two minutes at most.
+    Processes on CPUs exchange numbers by gloo. At the end members wait for each other. One that fails does not: its
+    process ends without that as soon as Python does, and the others, which would wait for its numbers for ever, are
+    told; where nothing tells them at once, within two minutes.
 
     Raises:
-        GroupError: the group is not complete in time, its first process cannot be found or cannot listen, or JAX has
-            computed already.
+        GroupError: the group is not complete within `patience` seconds, its first process cannot be found or cannot
+            listen, or JAX has computed already.
     """
+    try:
+        _join(membership, patience)
+        yield
+        jax.distributed.shutdown()
+    except BaseException as error:
+        atexit.register(_end, error)  # comes before JAX's own function, which waits for the others
+        raise
+
+
+def _end(error: BaseException) -> None:
+    """The end of Python without what is left to do."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(FAILED_INPUT if isinstance(error, InputError) else FAILED)
+
+
+def _join(membership: Membership, patience: float) -> None:
     if membership.coordinator != DETECTED:
         _check_address(membership)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -128,11 +154,6 @@ def _initialize(membership: Membership, patience: float) -> None:
         )
     if failures:
         raise GroupError(f"no group was formed ({str(failures[0]).splitlines()[0].rstrip('.')}); correct its address.")
-
-
-def leave() -> None:
-    """Wait until all members have come to their end, then part."""
-    jax.distributed.shutdown()
 
 
 def leads(mesh: Mesh) -> bool:
