@@ -153,7 +153,9 @@ def _initialize(membership: Membership, patience: float) -> None:
             f"{patience:.0f} s; start all of them, with the address of the first."
         )
     if failures:
-        raise GroupError(f"no group was formed ({str(failures[0]).splitlines()[0].rstrip('.')}); correct its address.")
+        reason = str(failures[0]).splitlines()[0].rstrip(".")
+        fix = "give coordinator, processes and process_id" if detected else "join before any computation, and only once"
+        raise GroupError(f"no group was formed ({reason}); {fix}.")
 
 
 def leads(mesh: Mesh) -> bool:
