@@ -10,9 +10,10 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import jax
 import numpy as np
@@ -180,12 +181,13 @@ def _gathered(array: np.ndarray, mesh: Mesh) -> np.ndarray:
     """Arrays of one shape from all processes, a row for each device."""
     shape, sharding = (mesh.size, *array.shape), NamedSharding(mesh, PartitionSpec(AXIS))
     rows = jax.make_array_from_callback(shape, sharding, lambda index: array[None])
-    return np.asarray(jax.jit(_same, out_shardings=everywhere(mesh))(rows))
+    return np.asarray(_everywhere(mesh)(rows))
 
 
-def _same(array: jax.Array) -> jax.Array:
-    """One function, so that its programs are compiled once."""
-    return array
+@cache
+def _everywhere(mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
+    """Rows to all devices; one function for all calls, of which there are two a step."""
+    return jax.jit(lambda rows: rows, out_shardings=everywhere(mesh))
 
 
 @contextmanager
