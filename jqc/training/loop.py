@@ -117,9 +117,9 @@ def fit(
             run = replace(run, state=replicated(run.state, mesh))
             run = _trained(loss, run, data, validation, settings, mesh, tell, keep, asked)
             keep(run)
+    run = replace(run, state=jax.tree.map(jax.numpy.array, on_host(run.state)))  # on one device of this process
     history = [record for record in records if record["kind"] == "validation"]
-    state = jax.tree.map(jax.numpy.array, on_host(run.state))
-    return Fitted(best_parameters(run), state, history, why_done(run, settings) or "interrupted")
+    return Fitted(best_parameters(run), run.state, history, why_done(run, settings) or "interrupted")
 
 
 def _prepared(loss, parameters, data, validation, settings, about) -> tuple[dict[str, Any], Run]:
