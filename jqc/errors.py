@@ -41,6 +41,10 @@ class ClusterError(InputError):
     """A cluster that does not answer, or whose workers cannot be used."""
 
 
+class GroupError(InputError):
+    """A group of processes that cannot be formed, or that has lost one of them."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 

@@ -1,5 +1,6 @@
 """`jqc distill`: train a functional on a store of labels."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,29 +45,55 @@ class DistillCommand:
     """Batches to learn from."""
     seed: Annotated[int | None, arg(metavar="INT")] = None
     """Of parameters, order and tangents."""
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT|auto")] = None
+    """Train in a group of processes, each started with the same options but the last one: an address of the first at a
+    free port. SLURM and Open MPI tell it and the numbers: auto."""
+    processes: Annotated[int | None, arg(metavar="N")] = None
+    """Processes of the group."""
+    process_id: Annotated[int | None, arg(metavar="I")] = None
+    """Number of this one, 0 to N-1; 0 is the first, which alone writes RUN and prints."""
 
     def run(self) -> int:
         """Train, with a live table, and draw learning curves.
 
         Raises:
             InputError: something given cannot be used, or RUN holds another run.
+            GroupError: the group was not formed, or has lost a process.
         """
         set_up_jax(KEPT_IN_TRAINING)
+        config = self._config()
+        with self._in_group():
+            return self._train(config)
+
+    def _train(self, config: "DistillConfig") -> int:
+        import jax
+
         from jqc.distill.run import FUNCTIONAL, distil
         from jqc.report import learning_curves, rendered
         from jqc.training import live_table, read_records
 
-        config = self._config()
-        with live_table() as progress:
+        first = jax.process_index() == 0
+        with live_table() if first else nullcontext() as progress:
             done = distil(config, self.out, progress)
-        if done.fitted.stopped == "interrupted":
+        interrupted = done.fitted.stopped == "interrupted"
+        if first and interrupted:
             print(f"interrupted after {int(done.fitted.state.step)} steps; the same command goes on")
-            return INTERRUPTED
-        records = read_records(self.out / "training" / "metrics.jsonl")
-        figure = learning_curves(records, f"{config.model}, {self.out.name}")
-        write_atomically(self.out / PLOT, rendered(figure, "png"))
-        print(f"stopped: {done.fitted.stopped}; functional in {self.out / FUNCTIONAL}")
-        return 0
+        elif first:
+            records = read_records(self.out / "training" / "metrics.jsonl")
+            figure = learning_curves(records, f"{config.model}, {self.out.name}")
+            write_atomically(self.out / PLOT, rendered(figure, "png"))
+            print(f"stopped: {done.fitted.stopped}; functional in {self.out / FUNCTIONAL}")
+        return INTERRUPTED if interrupted else 0
+
+    def _in_group(self) -> AbstractContextManager[None]:
+        """Membership of a group, if one is asked for."""
+        from jqc.group import Membership, member
+
+        if self.coordinator is not None:
+            return member(Membership(self.coordinator, self.processes, self.process_id))
+        if self.processes is not None or self.process_id is not None:
+            raise InputError("--processes and --process-id are of a group; give its --coordinator too.")
+        return nullcontext()
 
     def _config(self) -> "DistillConfig":
         """The configuration with what the flags say in its place."""

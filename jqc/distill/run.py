@@ -10,10 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from jqc.devices import mesh
 from jqc.distill.config import DistillConfig
 from jqc.distill.dataset import Dataset, load, same_labels, split_by_formula
 from jqc.errors import FunctionalError
 from jqc.files import make_folder, write_json
+from jqc.group import leads
 from jqc.training import Fitted, fit
 from jqc.training.accumulate import one_by_one
 from jqc.training.records import Progress
@@ -45,14 +47,20 @@ class Distilled:
 def distil(config: DistillConfig, folder: Path, progress: Progress | None = None) -> Distilled:
     """Train a functional on labels; a folder that holds the same run is taken up where it stopped.
 
+    All devices take part, those of other processes too where this one is member of a group (`jqc.group`), which all
+    read the labels and of which the first one writes the folder.
+
     Raises:
         InputError: data, model or settings that cannot be used, or a folder of another run.
+        GroupError: another process of the group has ended.
     """
     student = create(config.model, jax.random.key(config.training.seed), **config.options)
     data, validation = datasets(config)
-    make_folder(folder)
+    devices = mesh()
+    if leads(devices):
+        make_folder(folder)
     teacher = named_functional(str(data.settings["functional"]))
-    loss = one_by_one(lambda student, example, key: config.loss(student, teacher, example, key))
+    loss = one_by_one(lambda student, example, key: config.loss(student, teacher, example, key), devices)
     fitted = fit(
         loss,
         student,
@@ -62,9 +70,10 @@ def distil(config: DistillConfig, folder: Path, progress: Progress | None = None
         folder / "training",
         about=_identity(config, data, validation),
         progress=progress,
+        mesh=devices,
     )
     provenance = _provenance(config, data, validation, fitted)
-    if fitted.stopped != "interrupted" and not _holds(folder / FUNCTIONAL, fitted.parameters):
+    if leads(devices) and fitted.stopped != "interrupted" and not _holds(folder / FUNCTIONAL, fitted.parameters):
         write_json(folder / CONFIG, config.to_dict())
         save(folder / FUNCTIONAL, fitted.parameters, provenance)
     return Distilled(fitted.parameters, fitted, provenance)

@@ -9,13 +9,16 @@ import re
 import shutil
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jqc.errors import TrainingError, refusal
 from jqc.training.records import unwritable
+
+if TYPE_CHECKING:
+    import orbax.checkpoint
 
 KEPT = 2
 """How many are kept, so that one remains where the last is lost."""
@@ -33,14 +36,12 @@ def save(folder: Path, step: int, tree: Any) -> None:
     Raises:
         TrainingError: it cannot be written.
     """
-    import orbax.checkpoint
-
     path = folder / f"{step:010d}"
     try:
         if not path.exists():
             arrays = _named(tree)
             # A checkpointer for each writing: its threads end with it.
-            with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+            with _checkpointer() as checkpointer:
                 checkpointer.save(path.absolute(), arrays | {CHECKSUM: _checksum(arrays)})
         tidy(folder)
     except Exception as error:
@@ -69,10 +70,8 @@ def restore(path: Path, like: Any) -> Any:
     Raises:
         TrainingError: the checkpoint is damaged, cannot be read, or holds other arrays than `like`.
     """
-    import orbax.checkpoint
-
     try:
-        with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             arrays = {name: np.asarray(value) for name, value in checkpointer.restore(path.absolute()).items()}
         checksum = arrays.pop(CHECKSUM)
     except Exception as error:  # orbax meets a damaged checkpoint with errors of many kinds
@@ -90,6 +89,16 @@ def restore(path: Path, like: Any) -> Any:
     if checksum != _checksum(arrays):
         raise _damaged(path)
     return jax.tree.unflatten(jax.tree.structure(like), arrays.values())
+
+
+def _checkpointer() -> "orbax.checkpoint.Checkpointer":
+    """One of this process alone: by itself orbax has all processes of a group write together."""
+    import orbax.checkpoint
+
+    own = jax.process_index()
+    alone = orbax.checkpoint.options.MultiprocessingOptions(primary_host=own, active_processes={own})
+    handler = orbax.checkpoint.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return orbax.checkpoint.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def _damaged(path: Path) -> TrainingError:

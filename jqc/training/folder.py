@@ -5,18 +5,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jqc.errors import TrainingError, refusal
 from jqc.files import remove_abandoned, write_atomically
 from jqc.training import checkpoint
 from jqc.training.records import Record, records_until, settle
-from jqc.training.run import Run
+from jqc.training.run import Run, plain
 from jqc.training.settings import TrainingSettings
 
 SETTINGS, METRICS, CHECKPOINTS = "settings.json", "metrics.jsonl", "checkpoints"
@@ -77,16 +75,24 @@ def _settle_settings(folder: Path, described: dict[str, Any]) -> None:
                 )
         write_atomically(path, (json.dumps(described, indent=2) + "\n").encode())
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        theirs, ours = _flat(held), _flat(described)
+        different = difference(described, json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, AttributeError):
         raise TrainingError(f"{path} is damaged; give another folder, or delete {folder} to begin anew.") from None
+    if different:
+        name, here, there = different
+        raise TrainingError(
+            f"{path} is of a run with {name} = {there}, and {here} is given; give the same, or another folder."
+        )
+
+
+def difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first thing of which two descriptions tell differently: its name, and what either says."""
+    ours, theirs = _flat(one), _flat(other)
     for name in ours | theirs:
         here, there = ours.get(name, "none"), theirs.get(name, "none")
         if here != there:
-            raise TrainingError(
-                f"{path} is of a run with {name} = {there}, and {here} is given; give the same, or another folder."
-            )
+            return name, here, there
+    return None
 
 
 def resume(folder: Path, run: Run) -> tuple[Run, list[Record]]:
@@ -98,15 +104,7 @@ def resume(folder: Path, run: Run) -> tuple[Run, list[Record]]:
     checkpoint.tidy(folder / CHECKPOINTS)
     held = checkpoint.complete(folder / CHECKPOINTS)
     if held:
-        stored = checkpoint.restore(held[-1], run)
-        # Copied: a buffer that numpy shares must not be donated to a step.
-        run = replace(
-            stored,
-            state=jax.tree.map(lambda array: jnp.array(array, copy=True), stored.state),
-            best_loss=float(stored.best_loss),
-            stale=int(stored.stale),
-            seconds=float(stored.seconds),
-        )
+        run = plain(checkpoint.restore(held[-1], run))
     return run, records_until(folder / METRICS, int(run.state.step))
 
 

@@ -35,6 +35,11 @@ def begin(state: TrainState) -> Run:
     return Run(state, best=on_host(state.average), best_loss=math.inf, stale=0, seconds=0.0)
 
 
+def plain(run: Run) -> Run:
+    """A run whose numbers have been kept as arrays."""
+    return replace(run, best_loss=float(run.best_loss), stale=int(run.stale), seconds=float(run.seconds))
+
+
 def on_host(parameters: Parameters) -> Parameters:
     """Copies that outlive the buffers of a donated state."""
     return jax.tree.map(lambda leaf: np.array(leaf, copy=True), parameters)

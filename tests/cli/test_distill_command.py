@@ -2,11 +2,14 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 import jqc
@@ -140,3 +143,28 @@ def test_an_interrupt_lets_the_step_finish(config, tmp_path):
     steps = int(printed.split("interrupted after ")[1].split()[0])
     assert max(int(path.name) for path in (out / "training" / "checkpoints").iterdir()) == steps
     assert not (out / "functional.npz").exists()
+
+
+def test_two_processes_train_as_one(config, tmp_path):
+    """And one process does what they do, as far as single precision tells; the first alone prints and writes."""
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    command = [sys.executable, "-m", "jqc.cli.main", "distill", str(config), "--out", str(tmp_path / "two")]
+    group = ["--coordinator", address, "--processes", "2", "--process-id"]
+    started = [subprocess.Popen([*command, *group, each], stdout=subprocess.PIPE, text=True) for each in "01"]
+    printed = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert ["stopped: steps" in each for each in printed] == [True, False]
+    assert run(["distill", str(config), "--out", str(tmp_path / "one")]) == 0
+    one, two = (jax.tree.leaves(jqc.functional(str(tmp_path / name))) for name in ("one", "two"))
+    for here, there in zip(one, two, strict=True):
+        np.testing.assert_allclose(here, there, rtol=0, atol=1e-6)
+
+
+def test_places_in_a_group_that_are_none_are_refused(config, tmp_path, capsys):
+    out = (config, "--out", tmp_path / "run")
+    assert "give its --coordinator too" in refused(capsys, *out, "--processes", 2)
+    place = ("--coordinator", "localhost:1234", "--processes", 2, "--process-id", 2)
+    assert "process_id is 2 of 2; give 0 to 1" in refused(capsys, *out, *place)
+    assert not (tmp_path / "run").exists()
