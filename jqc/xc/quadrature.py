@@ -42,8 +42,9 @@ def _products(left: Float[Array, "row component grid"], right, ingredients: Ingr
 
 
 def _times(matrix: Float[Array, "out row"], orbitals: Float[Array, "row component grid"]) -> Array:
-    """One product for all components."""
-    return (matrix @ orbitals.reshape(orbitals.shape[0], -1)).reshape(-1, *orbitals.shape[1:])
+    """One product for all components, in the precision of the orbitals, which accelerators would lower further."""
+    flat = orbitals.reshape(orbitals.shape[0], -1)
+    return jnp.matmul(matrix.astype(flat.dtype), flat, precision="highest").reshape(-1, *orbitals.shape[1:])
 
 
 def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
@@ -56,7 +57,8 @@ def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ing
     def block_features(block: BlockGroup):
         orbitals = block_orbitals(system.shells, system.coords, block, ingredients != "rho")
         spins = pairs_of(block.index, orbitals)
-        return jnp.stack([sum(_products(left, right, ingredients) for left, right in pairs) for pairs in spins])
+        found = jnp.stack([sum(_products(left, right, ingredients) for left, right in pairs) for pairs in spins])
+        return found.astype(group.weights.dtype)
 
     features = jax.lax.map(block_features, group)
     return jnp.moveaxis(features, 0, 2).reshape(*features.shape[1:3], -1)
@@ -131,12 +133,25 @@ def features(
         return jnp.concatenate([_from_dm(dm, system, group, ingredients) for group in system.groups], axis=-1)
 
     def cheap(occupied, dm, system):
-        return jnp.concatenate(
-            [_from_occupied(occupied, system, group, ingredients) for group in system.groups], axis=-1
-        )
+        found = [
+            _from_occupied(occupied, system, group, ingredients)
+            if _pays(occupied, group, ingredients)
+            else _from_dm(dm, system, group, ingredients)
+            for group in system.groups
+        ]
+        return jnp.concatenate(found, axis=-1)
 
     symmetric = 0.5 * (dm + jnp.swapaxes(dm, -1, -2))
     return with_shortcut(whole, cheap)(occupied, symmetric, system)
+
+
+def _pays(occupied: Float[Array, "spin ao occ"], group: BlockGroup, ingredients: Ingredients) -> bool:
+    """Whether occupied orbitals take fewer operations than a block of the density matrix, which large molecules do not.
+
+    They are needed with every component of φ, D φ without τ only with the first.
+    """
+    components = {"rho": (1, 1), "sigma": (4, 1), "tau": (4, 4), "none": (1, 1)}[ingredients]
+    return occupied.shape[-1] * components[0] < group.index.shape[1] * components[1]
 
 
 def spin_resolved(u: Features) -> Density:
