@@ -9,6 +9,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import PartitionSpec
 
 from jqc.errors import FunctionalError
 from jqc.numerics import instantiated, with_shortcut
@@ -53,14 +54,32 @@ def _streamed_energy_jvp(n, primals, tangents):
     return 0.5 * pairs @ matrix, matrix @ tangents[0]
 
 
-def _over_chunks(factor: Factor, n: int, contribution, columns: int = 0) -> Float[Array, "ao column"]:
-    """Sum over fitting functions of `contribution(B)`, B unpacked (chunk, ao, ao), a chunk at a time."""
+def _over_chunks(factor: Factor, contribution, *operands: Array) -> Float[Array, "ao column"]:
+    """Sum over fitting functions of `contribution(B, *operands)`, B unpacked (chunk, ao, ao), a chunk at a time.
 
-    @partial(jax.checkpoint, prevent_cse=False)
-    def add(total, chunk):
-        return total + contribution(matrices(factor, read(factor, n, chunk), n)), None
+    The sum has the shape of the first operand; each device of the factor's mesh adds up its own rows.
+    """
+    n, mesh = operands[0].shape[0], factor.mesh if isinstance(factor, Screened) else None
 
-    return jax.lax.scan(add, jnp.zeros((n, columns or n)), chunks(factor, n))[0]
+    def total(factor, chunks, *operands):
+        @partial(jax.checkpoint, prevent_cse=False)
+        def add(total, chunk):
+            return total + contribution(matrices(factor, read(factor, n, chunk), n), *operands), None
+
+        start = jnp.zeros_like(operands[0])
+        if not mesh:
+            return jax.lax.scan(add, start, chunks)[0]
+        axes = mesh.axis_names
+        return jax.lax.psum(jax.lax.scan(add, jax.lax.pcast(start, axes, to="varying"), chunks)[0], axes)
+
+    if not mesh:
+        return total(factor, chunks(factor, n), *operands)
+    places = Screened(jnp.zeros((0, factor.shape[1])), factor.pairs)
+    own = PartitionSpec(mesh.axis_names)
+    spread = jax.shard_map(
+        total, mesh=mesh, in_specs=(PartitionSpec(), own, *[PartitionSpec()] * len(operands)), out_specs=PartitionSpec()
+    )
+    return spread(places, chunks(factor, n), *operands)
 
 
 def _exchange_from_dm(dm: Float[Array, "ao ao"], operator: Operator) -> Float[Array, "ao ao"]:
@@ -68,10 +87,7 @@ def _exchange_from_dm(dm: Float[Array, "ao ao"], operator: Operator) -> Float[Ar
     if isinstance(operator, Seminumerical):
         return exchange_on_grid(dm, operator)
 
-    def contribution(b):
-        return jnp.einsum("lms,lns->mn", b @ dm, b)
-
-    return _over_chunks(operator, dm.shape[0], contribution)
+    return _over_chunks(operator, lambda b, dm: jnp.einsum("lms,lns->mn", b @ dm, b), dm)
 
 
 def _exchange_from_occupied(occupied: Float[Array, "ao occ"], dm, operator: Operator) -> Float[Array, "ao ao"]:
@@ -79,11 +95,11 @@ def _exchange_from_occupied(occupied: Float[Array, "ao occ"], dm, operator: Oper
     if isinstance(operator, Seminumerical):
         return exchange_on_grid(dm, operator)
 
-    def contribution(b):
+    def contribution(b, _, occupied):
         half = b @ occupied
         return jnp.einsum("lmi,lni->mn", half, half)
 
-    return _over_chunks(operator, dm.shape[0], contribution)
+    return _over_chunks(operator, contribution, dm, occupied)
 
 
 exchange_matrix = with_shortcut(_exchange_from_dm, _exchange_from_occupied)
@@ -106,12 +122,12 @@ def exchange_on_pair(
         change = left @ right.T
         return exchange_on_grid(change + change.T, operator) @ right
 
-    def contribution(b):
+    def contribution(b, left, right):
         half = b @ right
         direct = jnp.einsum("lmj,lji->mi", b @ left, right.T @ half)
         return direct + sign * jnp.einsum("lmj,lji->mi", half, left.T @ half)
 
-    return _over_chunks(operator, left.shape[0], contribution, columns=left.shape[1])
+    return _over_chunks(operator, contribution, left, right)
 
 
 @jax.custom_jvp

@@ -5,10 +5,12 @@ little padding, and one scan in the compiled program.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from jqc.system import gto
 from jqc.system.basis import shell_reach
@@ -41,7 +43,8 @@ class BlockGroup:
     `active` lists, per angular momentum, the shells that reach a block (the rest of the list points at an empty
     shell), `starts` the row at which each angular momentum begins, `index` the orbital behind each row (beyond the
     last orbital for padding). `orbitals` holds φ and ∇φ of these rows where memory allows, else they are evaluated
-    when needed; they are evaluated in double precision and then handed out in `precision`.
+    when needed; they are evaluated in double precision and then handed out in `precision`. Blocks may be spread over the
+    devices of a mesh of one axis.
     """
 
     coords: Float[Array, "block grid 3"]
@@ -51,6 +54,7 @@ class BlockGroup:
     index: Int[Array, "block row"]
     orbitals: Float[Array, "block row 4 grid"] | None
     precision: str = field(default="double", metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
 
     @property
     def dtype(self) -> str:
@@ -208,11 +212,28 @@ def _orbitals_behind(masks: list[np.ndarray], shells: tuple[Shells, ...], places
     return np.take_along_axis(index, order, axis=1).astype(np.int32)
 
 
+def over_blocks(function, group: BlockGroup, *operands: Any) -> Array:
+    """`function(block, *operands)` of every block, one after another; each device of the group's mesh takes its own."""
+
+    def each(group, *operands):
+        return jax.lax.map(lambda block: function(block, *operands), group)
+
+    if not group.mesh:
+        return each(group, *operands)
+    own = PartitionSpec(group.mesh.axis_names)
+    spread = jax.shard_map(each, mesh=group.mesh, in_specs=(own, *[PartitionSpec()] * len(operands)), out_specs=own)
+    return spread(group, *operands)
+
+
 def group_orbitals(
     shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], group: BlockGroup
 ) -> Float[Array, "block row 4 grid"]:
     """φ and ∇φ of all blocks of a group."""
-    return jax.lax.map(lambda block: block_orbitals(shells, atom_coords, block, True), group)
+
+    def evaluated(block, shells, atom_coords):
+        return block_orbitals(shells, atom_coords, block, True)
+
+    return over_blocks(evaluated, group, shells, atom_coords)
 
 
 def block_orbitals(

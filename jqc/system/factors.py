@@ -11,6 +11,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jqc.numerics import pack, unpack
 from jqc.system.hosted import found
@@ -23,10 +24,14 @@ MOST_ROWS, UNPACKED_NUMBERS = 32, 20_000_000
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Screened:
-    """B of the pairs that count; `pairs` are their places in the packed triangle, beyond its end for padding."""
+    """B of the pairs that count; `pairs` are their places in the packed triangle, beyond its end for padding.
+
+    Rows may be spread over the devices of a mesh of one axis.
+    """
 
     rows: Float[Array, "aux kept"]
     pairs: Int[Array, "kept"]
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -56,7 +61,8 @@ Factor: TypeAlias = Float[Array, "aux pair"] | Screened | Streamed
 def rows_at_once(factor: Factor, n: int) -> int:
     """Fitting functions of a chunk, a divisor of all: as many as `n` by `n` matrices of them are no burden."""
     most = min(MOST_ROWS, 1 << max(0, (UNPACKED_NUMBERS // n**2).bit_length() - 1))
-    return gcd(factor.shape[0], most)
+    mesh = factor.mesh if isinstance(factor, Screened) else None
+    return gcd(factor.shape[0] // (mesh.size if mesh else 1), most)
 
 
 def chunks(factor: Factor, n: int) -> Array:
