@@ -43,8 +43,8 @@ class BlockGroup:
     `active` lists, per angular momentum, the shells that reach a block (the rest of the list points at an empty
     shell), `starts` the row at which each angular momentum begins, `index` the orbital behind each row (beyond the
     last orbital for padding). `orbitals` holds φ and ∇φ of these rows where memory allows, else they are evaluated
-    when needed; they are evaluated in double precision and then handed out in `precision`. Blocks may be spread over the
-    devices of a mesh of one axis.
+    when needed; they are evaluated in double precision and then handed out in `precision`. Blocks may be spread over
+    the devices of a mesh of one axis.
     """
 
     coords: Float[Array, "block grid 3"]

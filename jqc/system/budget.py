@@ -68,9 +68,10 @@ class Plan:
 
 def atomic_points(mole, grid_level: int) -> int:
     """Quadrature points of all atoms, of which Becke's partition drops some."""
-    from pyscf.dft.gen_grid import gen_atomic_grids
+    from pyscf.dft.gen_grid import Grids
 
-    of_element = {symbol: len(weights) for symbol, (_, weights) in gen_atomic_grids(mole, level=grid_level).items()}
+    tables = Grids(mole).gen_atomic_grids(mole, level=grid_level)
+    of_element = {symbol: len(weights) for symbol, (_, weights) in tables.items()}
     return sum(of_element[mole.atom_symbol(atom)] for atom in range(mole.natm))
 
 

@@ -33,8 +33,8 @@ def spread(system: System, mesh: Mesh) -> System:
     """
     if system.on_grid is not None or any(isinstance(factor, Streamed) for factor in system.repulsion.values()):
         raise InputError(
-            "integrals that the host streams or makes in every pass cannot be spread over devices; grant more memory, or "
-            "build the system with exchange='df' or 'none'."
+            "integrals that the host streams or makes in every pass cannot be spread over devices; grant more memory, "
+            "or build the system with exchange='df' or 'none'."
         )
     whole, own = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     groups = tuple(_blocks(group, mesh, own) for group in system.groups)
