@@ -27,7 +27,7 @@ class JQC(Calculator):
     ----------
     xc
         Functional, a name or a `jqc.xc.Functional`.
-    basis, aux_basis, coulomb, grid_level
+    basis, aux_basis, coulomb, grid_level, exchange, precision, memory
         As in `jqc.build_system`.
     charge, spin
         Total charge and number of unpaired electrons; by default those of `atoms.info`, else zero.
@@ -55,12 +55,23 @@ class JQC(Calculator):
         solver: str = "auto",
         max_iterations: int = 100,
         settings: SCFSettings = SCFSettings(residual_tolerance=1e-5),  # noqa: B008 - frozen
+        exchange: str = "df",
+        precision: str = "double",
+        memory: int | str | None = None,
         **options: Any,
     ):
         super().__init__(**options)
         self.xc, self.charge, self.spin = xc, charge, spin
         self.scf_options = {"solver": solver, "max_iterations": max_iterations, "settings": settings}
-        self.system_options = {"basis": basis, "aux_basis": aux_basis, "coulomb": coulomb, "grid_level": grid_level}
+        self.system_options: dict[str, Any] = {
+            "basis": basis,
+            "aux_basis": aux_basis,
+            "coulomb": coulomb,
+            "grid_level": grid_level,
+            "exchange": exchange,
+            "precision": precision,
+            "memory": memory,
+        }
         self.result: SCFResult | None = None
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:

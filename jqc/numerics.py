@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from jqc.errors import PrecisionError
@@ -52,6 +53,15 @@ def with_shortcut(function: Callable[..., Array], shortcut: Callable[..., Array]
 
     shortened.defjvp(rule, symbolic_zeros=True)
     return lambda hint, *arguments: function(*arguments) if hint is None else shortened(hint, *arguments)
+
+
+def instantiated(tangent):
+    """A tangent that may be a symbolic zero as an array, of JAX's `float0` for whole numbers."""
+    if not isinstance(tangent, SymbolicZero):
+        return tangent
+    if tangent.dtype == jax.dtypes.float0:
+        return np.zeros(tangent.shape, jax.dtypes.float0)
+    return jnp.zeros(tangent.shape, tangent.dtype)
 
 
 def pack(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch pair"]:

@@ -44,6 +44,12 @@ class Calculation:
     """Quadrature grid, from coarse to fine."""
     coulomb: Literal["df", "exact"] = "df"
     """Two-electron integrals: density fitting, or exact."""
+    exchange: Literal["df", "grid", "none"] = "df"
+    """Exact exchange: density fitting, seminumerical on a grid, or none (a pure functional, a smaller fitting set)."""
+    precision: Literal["double", "single"] = "double"
+    """Of orbitals on the grid; energies are evaluated in double precision at the end."""
+    memory: Annotated[str | None, arg(metavar="SIZE")] = None
+    """Memory that the calculation may take, such as 8GB; what does not fit is streamed from disk, or refused."""
     guess: Annotated[str, arg(metavar="minao|atom|core|PATH.h5")] = "minao"
     """Density to start from: superposed atoms, bare nuclei, or a file written with --save."""
     solver: Literal["auto", "diis", "newton", "direct"] = "auto"
@@ -94,7 +100,14 @@ def build(options: Calculation, molecule: "Molecule") -> "System":
     from jqc.system import build_system
 
     return build_system(
-        molecule, options.basis, options.aux_basis, coulomb=options.coulomb, grid_level=options.grid_level
+        molecule,
+        options.basis,
+        options.aux_basis,
+        coulomb=options.coulomb,
+        grid_level=options.grid_level,
+        exchange=options.exchange,
+        precision=options.precision,
+        memory=options.memory,
     )
 
 
@@ -123,7 +136,7 @@ def _print_iteration(iteration: int, energy: float, energy_change: float, residu
 
 def used_settings(options: Calculation, molecule: "Molecule") -> dict[str, Any]:
     """What was computed, by the names of the options."""
-    names = ("basis", "grid_level", "coulomb", "guess", "solver", "max_iterations")
+    names = ("basis", "grid_level", "coulomb", "exchange", "precision", "memory", "guess", "solver", "max_iterations")
     return {
         "file": str(options.file),
         "functional": options.xc,

@@ -83,6 +83,9 @@ class OptimizeCommand(Calculation):
             self.grid_level,
             molecule.charge,
             molecule.spin,
+            exchange=self.exchange,
+            precision=self.precision,
+            memory=self.memory,
             solver=self.solver,
             max_iterations=self.max_iterations,
         )

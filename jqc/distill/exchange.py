@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jqc.scf.energy import exchange_matrix, exchange_on_pair
 from jqc.scf.grassmann import Point, Tangent, density_change, gradient_from, product_from
+from jqc.scf.repulsion import Operator, exchange_matrix, exchange_on_pair
 from jqc.typing import Array, Float
 
 
@@ -27,31 +27,31 @@ class ExchangeLabels:
 
 
 def exchange_labels(
-    factor: Float[Array, "aux pair"], at: Point, displaced: Point, tangents: Float[Array, "tangent spin virt occ"]
+    operator: Operator, at: Point, displaced: Point, tangents: Float[Array, "tangent spin virt occ"]
 ) -> ExchangeLabels:
-    """Labels of one range from its two-electron factor; `displaced` holds the geodesics' ends, tangents leading."""
+    """Labels of one range from what makes it; `displaced` holds the geodesics' ends, tangents leading."""
 
     def energy_and_gradient(at: Point, fock: Float[Array, "spin ao ao"]) -> tuple[Array, Tangent]:
         return 0.5 * jnp.sum(fock * at.dm), gradient_from(at, fock)
 
-    fock = _fock(factor, at)
+    fock = _fock(operator, at)
     here = energy_and_gradient(at, fock)
-    there = jax.lax.map(lambda end: energy_and_gradient(end, _fock(factor, end)), displaced)
+    there = jax.lax.map(lambda end: energy_and_gradient(end, _fock(operator, end)), displaced)
     energies, gradients = (jnp.concatenate([one[None], many]) for one, many in zip(here, there, strict=True))
-    return ExchangeLabels(energies, gradients, jax.lax.map(lambda x: _product(factor, at, fock, x), tangents))
+    return ExchangeLabels(energies, gradients, jax.lax.map(lambda x: _product(operator, at, fock, x), tangents))
 
 
-def _fock(factor: Float[Array, "aux pair"], at: Point) -> Float[Array, "spin ao ao"]:
+def _fock(operator: Operator, at: Point) -> Float[Array, "spin ao ao"]:
     """∂E_K/∂D = −(n_s/2) K[D_σ]."""
     occupied = jnp.sqrt(at.electrons_per_orbital) * at.occupied
-    matrices = [exchange_matrix(a, d, factor) for a, d in zip(occupied, at.dm, strict=True)]
+    matrices = [exchange_matrix(a, d, operator) for a, d in zip(occupied, at.dm, strict=True)]
     return -0.5 * len(matrices) * jnp.stack(matrices)
 
 
-def _product(factor: Float[Array, "aux pair"], at: Point, fock: Float[Array, "spin ao ao"], x: Tangent) -> Tangent:
+def _product(operator: Operator, at: Point, fock: Float[Array, "spin ao ao"], x: Tangent) -> Tangent:
     """Hessian of E_K times X."""
     left, right = density_change(at, x)
-    pairs = [exchange_on_pair(a, b, factor) for a, b in zip(left, right, strict=True)]
+    pairs = [exchange_on_pair(a, b, operator) for a, b in zip(left, right, strict=True)]
     return product_from(at, fock, -0.5 * len(pairs) * jnp.stack(pairs), x)
 
 

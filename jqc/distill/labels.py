@@ -17,8 +17,8 @@ import numpy as np
 from jqc.distill.exchange import ExchangeLabels, exchange_labels, named
 from jqc.errors import InputError
 from jqc.scf import SCFSettings, scf
-from jqc.scf.energy import range_factor
 from jqc.scf.grassmann import Point, absent, exponential, gradient_from, hvp_from, point, reference_at
+from jqc.scf.repulsion import exchange_operator
 from jqc.scf.result import SCFResult
 from jqc.system import Molecule, System, build_system, keep_orbitals
 from jqc.system.grid import check_level
@@ -213,12 +213,12 @@ def _derivatives(
         return there.energy, gradient_from(at, there.fock)
 
     energies, gradients = jax.lax.map(energy_and_gradient, displaced)
-    factors = {omega: range_factor(system, omega) for omega, _ in functional.exchange}
+    operators = {omega: exchange_operator(system, omega) for omega, _ in functional.exchange}
     return Derivatives(
         jnp.concatenate([held.energy[None], energies]),
         jnp.concatenate([gradient_from(at, held.fock)[None], gradients]),
         jax.lax.map(lambda x: hvp_from(functional, system, at, held, x), tangents),
-        {omega: exchange_labels(factor, at, displaced, tangents) for omega, factor in factors.items()},
+        {omega: exchange_labels(operator, at, displaced, tangents) for omega, operator in operators.items()},
     )
 
 

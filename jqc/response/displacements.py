@@ -61,7 +61,7 @@ def displacements(result: SCFResult) -> Displacements:
     ConvergenceError
         The SCF or its response is not converged.
     InputError
-        Fractional occupations.
+        Fractional occupations, or exact exchange from the host's quadrature.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import jqc
@@ -70,6 +70,7 @@ def displacements(result: SCFResult) -> Displacements:
     >>> bool(answers.hessian[2, 2] > 0.3)  # the bond's spring
     True
     """
+    refuse_grid_exchange(result)
     response = OrbitalResponse.around(result)
     frozen = _Frozen.of(result, response)
     answers = response.answer(frozen.right)
@@ -181,9 +182,7 @@ def _two_electron(result: SCFResult, mole, omega: float, dm, factors) -> tuple[S
     if system.coulomb == "exact":
         return exact_slopes(mole, omega, coulomb, exchange), terms
     auxiliary, _ = auxiliary_basis(mole, system.aux_basis)
-    n_pairs = mole.nao * (mole.nao + 1) // 2
-    factor = np.asarray(system.repulsion[omega])[:, :n_pairs]
-    return fitted_slopes(mole, auxiliary, omega, factor, coulomb, exchange), terms
+    return fitted_slopes(mole, auxiliary, omega, system.repulsion[omega], coulomb, exchange), terms
 
 
 @jax.jit

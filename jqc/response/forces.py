@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jqc.errors import FunctionalError
 from jqc.scf.occupation import FILLED
 from jqc.scf.result import SCFResult
 from jqc.system import System
@@ -43,6 +44,7 @@ def forces(result: SCFResult) -> np.ndarray:
 def gradient(result: SCFResult) -> np.ndarray:
     """dE/dR in hartree/bohr, (atom, 3)."""
     system = result.system
+    refuse_grid_exchange(result)
     molecule = system.molecule
     n_ao, n_atoms = int(system.n_ao), len(np.asarray(molecule.numbers))
     mole = make_mole(molecule, system.basis)
@@ -53,6 +55,19 @@ def gradient(result: SCFResult) -> np.ndarray:
     padded = jnp.pad(jnp.asarray(dm), ((0, 0), *(((0, system.n_padded - n_ao),) * 2)))
     total += np.asarray(_xc_gradient(result.functional, system, padded, result.features))[:n_atoms]
     return total + nuclear_gradient(np.asarray(system.core_charges)[:n_atoms], np.asarray(molecule.coords))
+
+
+def refuse_grid_exchange(result: SCFResult) -> None:
+    """Refuse what has no derivatives by nuclear positions.
+
+    Raises:
+        FunctionalError: exact exchange comes from the host's quadrature.
+    """
+    if result.functional.exchange and result.system.exchange == "grid":
+        raise FunctionalError(
+            "exact exchange with exchange='grid' has no derivatives by nuclear positions; build the system with "
+            "exchange='df'."
+        )
 
 
 def nuclear_gradient(charges: np.ndarray, coords: np.ndarray) -> np.ndarray:
@@ -76,8 +91,7 @@ def _two_electron_gradient(mole, result: SCFResult, omega: float, coulomb: np.nd
         return exact_gradient(mole, omega, coulomb, [(a @ a.T, share) for share in shares for a in factors])
     exchange = [Exchange(a, share) for share in shares for a in factors]
     auxiliary, _ = auxiliary_basis(mole, system.aux_basis)
-    n_pairs = mole.nao * (mole.nao + 1) // 2
-    return fitted_gradient(mole, auxiliary, omega, np.asarray(system.repulsion[omega])[:, :n_pairs], coulomb, exchange)
+    return fitted_gradient(mole, auxiliary, omega, system.repulsion[omega], coulomb, exchange)
 
 
 def occupied_factors(result: SCFResult) -> list[np.ndarray]:

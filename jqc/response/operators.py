@@ -15,9 +15,9 @@ from jqc.errors import InputError
 from jqc.krylov import solve_paired
 from jqc.process import single_threaded_blas
 from jqc.scf.canonical import canonical_reference, lift_absent
-from jqc.scf.energy import exchange_on_pair, range_factor
 from jqc.scf.grassmann import Point, hvp_from, point
 from jqc.scf.kernel import Reference, keep_kernel
+from jqc.scf.repulsion import exchange_on_pair, exchange_operator
 from jqc.scf.result import SCFResult
 from jqc.system import System, keep_orbitals
 from jqc.typing import Array, Float
@@ -100,9 +100,9 @@ def _minus(functional, system, at, held, gaps, xs: Float[Array, "block spin virt
     def product(x):
         image = gaps * x
         for omega, coefficient in functional.exchange:
-            factor = range_factor(system, omega)
+            operator = exchange_operator(system, omega)
             pairs = zip(at.virtual @ x, at.occupied, strict=True)
-            anti = jnp.stack([exchange_on_pair(left, right, factor, sign=-1) for left, right in pairs])
+            anti = jnp.stack([exchange_on_pair(left, right, operator, sign=-1) for left, right in pairs])
             image = image - coefficient * jnp.swapaxes(at.virtual, -1, -2) @ anti
         return image
 

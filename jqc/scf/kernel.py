@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 import jax
 import jax.numpy as jnp
 
-from jqc.scf.energy import EnergyParts, coulomb_energy, exchange_on_pair, parts_and_features, range_factor
+from jqc.scf.energy import EnergyParts, parts_and_features
+from jqc.scf.repulsion import coulomb_energy, exchange_on_pair, exchange_operator
 from jqc.system import System
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
@@ -97,8 +98,8 @@ def fock_response(
         change = (left @ jnp.swapaxes(right, -1, -2)).sum(0)
         response += jax.grad(coulomb_energy, argnums=1)(system.repulsion[0.0], change + change.T) @ right
     for omega, coefficient in functional.exchange:
-        factor = range_factor(system, omega)
-        parts = [exchange_on_pair(a, b, factor) for a, b in zip(left, right, strict=True)]
+        operator = exchange_operator(system, omega)
+        parts = [exchange_on_pair(a, b, operator) for a, b in zip(left, right, strict=True)]
         response -= coefficient * left.shape[0] / 2 * jnp.stack(parts)
     return response
 

@@ -1,11 +1,15 @@
 """`scf`: from a system and a functional to a converged density."""
 
+from dataclasses import replace
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import InputError, MoleculeError
 from jqc.process import make_room_for_programs
 from jqc.scf.drive import MINIMISERS, Progress, run_diis, run_minimiser, run_start
+from jqc.scf.energy import parts_and_features
 from jqc.scf.guess import initial_dm
 from jqc.scf.result import SCFResult
 from jqc.scf.step import SCFSettings, SCFState
@@ -20,6 +24,9 @@ STARTER = "slater"
 
 SOLVERS = ("auto", "diis", *MINIMISERS)
 """`auto` is DIIS, and Newton where that stalls."""
+
+NOISE = 5e-8
+"""Changes of the energy in hartree for each electron that a quadrature in single precision does not resolve."""
 
 PATIENCE = 15
 """Iterations without halving the residual after which DIIS counts as stalled."""
@@ -82,8 +89,26 @@ def scf(
     # density handed over may be nearly converged and meets its own functional.
     named = isinstance(guess, str)
     starter = named_functional(STARTER) if named else functional
+    rough = any(group.precision == "single" for group in system.groups)
+    if rough:
+        settings = replace(settings, energy_tolerance=jnp.maximum(settings.energy_tolerance, _noise(system)))
     state = _solve(functional, starter, system, dm, settings, solver, max_iterations, progress, named)
+    if rough:
+        state = in_double_precision(functional, system, state)
     return SCFResult.from_state(functional, system, state)
+
+
+def _noise(system: System) -> float:
+    """What single precision leaves of the energy from one iteration to the next, in hartree."""
+    return NOISE * int(system.electrons.sum())
+
+
+@jax.jit
+def in_double_precision(functional: Functional, system: System, state: SCFState) -> SCFState:
+    """The energy and the features of a state's density from a quadrature in double precision."""
+    groups = tuple(replace(group, precision="double", orbitals=None) for group in system.groups)
+    parts, u = parts_and_features(functional, replace(system, groups=groups), state.dm)
+    return replace(state, parts=parts, u=u)
 
 
 def _check_solver(solver: str, settings: SCFSettings) -> None:

@@ -129,8 +129,10 @@ def _has_core_potential(basis: str, symbol: str) -> bool:
         return False
 
 
-def auxiliary_basis(mole, name: str | None) -> tuple[Any, str]:
+def auxiliary_basis(mole, name: str | None, exchange: bool = True) -> tuple[Any, str]:
     """Fitting set and its name or text: as asked, def2-universal-jkfit for def2 sets, else even-tempered.
+
+    Without exchange def2-universal-jfit serves, which is less than half as large.
 
     Raises:
         BasisError: no such auxiliary set, or it lacks an element.
@@ -138,7 +140,7 @@ def auxiliary_basis(mole, name: str | None) -> tuple[Any, str]:
     from pyscf import df
 
     if name is None and str(mole.basis).lower().startswith("def2"):
-        name = "def2-universal-jkfit"
+        name = "def2-universal-jkfit" if exchange else "def2-universal-jfit"
     if name is None or name == "even-tempered":
         return df.addons.aug_etb(mole), "even-tempered"
     return _functions(name, sorted({mole.atom_pure_symbol(i) for i in range(mole.natm)}))[0], name

@@ -4,11 +4,13 @@ Blocks with similar numbers of reaching shells form a group, so that each group 
 little padding, and one scan in the compiled program.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from jqc.system import gto
 from jqc.system.basis import shell_reach
@@ -20,7 +22,7 @@ from jqc.typing import Array, Float, Int
 CUTOFF = 1e-8
 """Orbital values and gradients below this are left out of a block; moves energies by some 1e-11 hartree."""
 
-CEILINGS = (0.35, 0.45, 0.55, 0.65, 0.75, 0.87, 1.0)
+CEILINGS = (0.07, 0.1, 0.14, 0.2, 0.27, 0.35, 0.45, 0.55, 0.65, 0.75, 0.87, 1.0)
 """Groups hold blocks that are reached by at most these fractions of all orbitals."""
 
 SMALLEST_GROUP = 0.1
@@ -28,6 +30,9 @@ SMALLEST_GROUP = 0.1
 
 STEPS = 32
 """Groups make room for orbitals and shells in steps of this fraction of all, so that few shapes occur."""
+
+PRECISIONS = ("double", "single")
+"""Of orbital values on the grid and of products with them."""
 
 
 @jax.tree_util.register_dataclass
@@ -38,7 +43,8 @@ class BlockGroup:
     `active` lists, per angular momentum, the shells that reach a block (the rest of the list points at an empty
     shell), `starts` the row at which each angular momentum begins, `index` the orbital behind each row (beyond the
     last orbital for padding). `orbitals` holds φ and ∇φ of these rows where memory allows, else they are evaluated
-    when needed.
+    when needed; they are evaluated in double precision and then handed out in `precision`. Blocks may be spread over
+    the devices of a mesh of one axis.
     """
 
     coords: Float[Array, "block grid 3"]
@@ -47,6 +53,13 @@ class BlockGroup:
     starts: Int[Array, "block momentum"]
     index: Int[Array, "block row"]
     orbitals: Float[Array, "block row 4 grid"] | None
+    precision: str = field(default="double", metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
+
+    @property
+    def dtype(self) -> str:
+        """Of orbital values, in `precision`."""
+        return {"double": "float64", "single": "float32"}[self.precision]
 
 
 def reaching(grid_blocks: np.ndarray, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> list[np.ndarray]:
@@ -76,7 +89,11 @@ def shape_of(group: BlockGroup) -> GroupShape:
 
 
 def make_groups(
-    grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray, like: tuple[GroupShape, ...] = ()
+    grid: Grid,
+    shells: tuple[Shells, ...],
+    atom_coords: np.ndarray,
+    like: tuple[GroupShape, ...] = (),
+    precision: str = "double",
 ) -> tuple[BlockGroup, ...]:
     """Cut a grid into blocks, screen the shells, and gather blocks with similar orbital counts.
 
@@ -89,7 +106,10 @@ def make_groups(
     weights = pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
     reach = reaching(coords, shells, atom_coords)
     members, shapes = _into_shapes(like, reach, shells) if like else _by_width(reach, shells)
-    return tuple(_gather(m, s, coords, weights, reach, shells) for m, s in zip(members, shapes, strict=True))
+    return tuple(
+        replace(_gather(m, s, coords, weights, reach, shells), precision=precision)
+        for m, s in zip(members, shapes, strict=True)
+    )
 
 
 def _by_width(reach: list[np.ndarray], shells: tuple[Shells, ...]) -> tuple[list[np.ndarray], list[GroupShape]]:
@@ -192,11 +212,28 @@ def _orbitals_behind(masks: list[np.ndarray], shells: tuple[Shells, ...], places
     return np.take_along_axis(index, order, axis=1).astype(np.int32)
 
 
+def over_blocks(function, group: BlockGroup, *operands: Any) -> Array:
+    """`function(block, *operands)` of every block, one after another; each device of the group's mesh takes its own."""
+
+    def each(group, *operands):
+        return jax.lax.map(lambda block: function(block, *operands), group)
+
+    if not group.mesh:
+        return each(group, *operands)
+    own = PartitionSpec(group.mesh.axis_names)
+    spread = jax.shard_map(each, mesh=group.mesh, in_specs=(own, *[PartitionSpec()] * len(operands)), out_specs=own)
+    return spread(group, *operands)
+
+
 def group_orbitals(
     shells: tuple[Shells, ...], atom_coords: Float[Array, "atom 3"], group: BlockGroup
 ) -> Float[Array, "block row 4 grid"]:
     """φ and ∇φ of all blocks of a group."""
-    return jax.lax.map(lambda block: block_orbitals(shells, atom_coords, block, True), group)
+
+    def evaluated(block, shells, atom_coords):
+        return block_orbitals(shells, atom_coords, block, True)
+
+    return over_blocks(evaluated, group, shells, atom_coords)
 
 
 def block_orbitals(
@@ -215,4 +252,4 @@ def block_orbitals(
     rows = jnp.zeros((space, *parts[0].shape[1:]), parts[0].dtype)
     for part, start in zip(parts, block.starts, strict=True):
         rows = jax.lax.dynamic_update_slice_in_dim(rows, part, start, axis=0)
-    return rows[:places]
+    return rows[:places].astype(jnp.float32) if block.precision == "single" else rows[:places]

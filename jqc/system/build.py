@@ -6,16 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.errors import InputError
+from jqc.errors import FunctionalError, InputError
 from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
-from jqc.system.blocks import BlockGroup, make_groups
+from jqc.system.blocks import PRECISIONS, BlockGroup, make_groups
+from jqc.system.budget import Plan, memory_bytes, orbital_budget
+from jqc.system.factors import Factor
 from jqc.system.grid import check_level, compact_grid, molecular_grid
 from jqc.system.gto import Shells
-from jqc.system.integrals import one_electron, repulsion_factor
+from jqc.system.integrals import one_electron
 from jqc.system.lengths import Lengths, lengths_of
 from jqc.system.molecule import Molecule
 from jqc.system.padding import pad_axis, size_class
+from jqc.system.repulsion import factor_like, make_factor, plan_for
+from jqc.system.seminumerical import grid_exchange
 from jqc.timing import stage
 from jqc.typing import Array, Float, Int
 
@@ -25,7 +29,8 @@ from jqc.typing import Array, Float, Int
 class System:
     """What E[P] needs at one geometry, padded to size classes; `n_ao` counts the orbitals that are real.
 
-    Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω.
+    Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω; `exchange`
+    says whether they serve exact exchange too ("df"), or the host's quadrature `on_grid` does ("grid"), or nothing.
     Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
     `basis` and `aux_basis` are names, or texts where a basis has none.
     """
@@ -41,12 +46,15 @@ class System:
     dipole: Float[Array, "3 ao ao"]
     ao_atom: Int[Array, "ao"]
     core_charges: Float[Array, "atom"]
-    repulsion: dict[float, Float[Array, "aux pair"]]
+    repulsion: dict[float, Factor]
+    on_grid: Int[Array, ""] | None
     shells: tuple[Shells, ...]
     groups: tuple[BlockGroup, ...]
     basis: str = field(metadata={"static": True})
     aux_basis: str = field(metadata={"static": True})
     coulomb: str = field(metadata={"static": True})
+    exchange: str = field(metadata={"static": True})
+    orbital_bytes: int = field(metadata={"static": True})
 
     @property
     def n_padded(self) -> int:
@@ -76,6 +84,10 @@ def build_system(
     grid_level: int = 3,
     like: System | Lengths | None = None,
     grid: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    exchange: str = "df",
+    precision: str = "double",
+    memory: int | str | None = None,
 ) -> System:
     """Integrals and quadrature of a molecule, through libcint on the host.
 
@@ -97,11 +109,23 @@ def build_system(
         do as well and hold no memory. `Lengths` that molecules of several sizes share are kept by all of them.
     grid
         Points (grid, 3) in bohr and weights (grid,) to use instead of a level.
+    exchange
+        "df": exact exchange from the density fitting; "grid": seminumerically, from a quadrature on the host; "none":
+        for functionals without any. The latter two take a fitting set for the Coulomb energy alone, by default
+        def2-universal-jfit.
+    precision
+        Of orbitals on the grid and products with them, "double" or "single"; everything else stays double.
+    memory
+        Bytes that the SCF may take, or a text as "8GB": two-electron integrals that find no room are streamed from the
+        disk, orbitals on the grid evaluated again. By default half of the machine's memory is for integrals.
 
     Raises
     ------
     InputError
-        An unknown basis, Coulomb treatment or grid level, a grid of other shapes, or single precision.
+        An unknown basis, Coulomb treatment, exchange, precision or grid level, a grid of other shapes, or JAX in single
+        precision.
+    MemoryLimitError
+        More memory is needed than is granted; said before anything is computed.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> helium = Molecule.from_arrays(["He"], [[0.0, 0.0, 0.0]])
@@ -109,26 +133,52 @@ def build_system(
     >>> int(system.n_ao), system.aux_basis
     (5, 'def2-universal-jkfit')
     """
-    _check_options(coulomb, grid_level, grid)
+    _check_options(coulomb, grid_level, grid, exchange, precision)
+    granted = memory_bytes(memory) if isinstance(memory, str) else memory
     mole = make_mole(molecule, basis)
+    fitted = coulomb == "df"
+    auxiliary, aux_name = auxiliary_basis(mole, aux_basis, exchange == "df") if fitted else (None, "none")
+    planned = plan_for(mole, auxiliary, grid_level, granted) if fitted else Plan("whole", orbital_budget())
     with stage("integrals"):
-        auxiliary, aux_name = auxiliary_basis(mole, aux_basis) if coulomb == "df" else (None, "none")
         matrices = one_electron(mole)
         room = _room(like, mole)
-        factor = pad_factor(repulsion_factor(mole, auxiliary, 0.0), room.orbitals, room.factors)
+        factor = make_factor(mole, auxiliary, 0.0, planned.storage, room.orbitals, room.factors)
     with stage("grid"):
         shells = make_shells(mole, room.orbitals, room.shells)
         quadrature = (
             molecular_grid(mole, grid_level, room.orbitals) if grid is None else compact_grid(*grid, room.orbitals)
         )
-        groups = make_groups(quadrature, shells, mole.atom_coords(), room.groups)
-    return _assemble(molecule, mole, matrices, factor, shells, groups, room.atoms, basis, aux_name, coulomb)
+        groups = make_groups(quadrature, shells, mole.atom_coords(), room.groups, precision)
+    return _assemble(
+        molecule,
+        mole,
+        matrices,
+        room.atoms,
+        repulsion={0.0: factor},
+        on_grid=grid_exchange(mole) if exchange == "grid" else None,
+        shells=jax.tree.map(jnp.asarray, shells),
+        groups=jax.tree.map(jnp.asarray, groups),
+        basis=basis,
+        aux_basis=aux_name,
+        coulomb=coulomb,
+        exchange=exchange,
+        orbital_bytes=planned.orbital_bytes,
+    )
 
 
-def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None) -> None:
+CHOICES = {"coulomb": ("df", "exact"), "exchange": ("df", "grid", "none"), "precision": tuple(PRECISIONS)}
+"""What `build_system` knows under each option."""
+
+
+def _check_options(
+    coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None, exchange: str, precision: str
+) -> None:
     require_double_precision()
-    if coulomb not in ("df", "exact"):
-        raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
+    for name, value in {"coulomb": coulomb, "exchange": exchange, "precision": precision}.items():
+        if value not in CHOICES[name]:
+            raise InputError(f"unknown {name} {value!r}; choose {' or '.join(map(repr, CHOICES[name]))}.")
+    if coulomb == "exact" and exchange != "df":
+        raise InputError(f"exchange={exchange!r} goes with coulomb='df'; exact integrals serve exchange as they are.")
     check_level(grid_level)
     if grid is not None and (np.ndim(grid[1]) != 1 or np.shape(grid[0]) != (*np.shape(grid[1]), 3)):
         raise InputError(
@@ -145,9 +195,9 @@ def _room(like: System | Lengths | None, mole) -> Lengths:
     return least if like is None else like.joined(least)
 
 
-def _assemble(molecule, mole, matrices, factor, shells, groups, n_atoms, basis, aux_name, coulomb) -> System:
+def _assemble(molecule, mole, matrices, n_atoms: int, **others) -> System:
     """Pad everything to its length and hand it to the device."""
-    n_padded = int(shells[0].offset[-1])
+    n_padded = int(others["shells"][0].offset[-1])
 
     def square(matrix):
         return jnp.asarray(pad_axis(pad_axis(matrix, n_padded, -1), n_padded, -2))
@@ -165,29 +215,25 @@ def _assemble(molecule, mole, matrices, factor, shells, groups, n_atoms, basis, 
         dipole=square(matrices["dipole"]),
         ao_atom=jnp.asarray(pad_axis(ao_atom, n_padded, value=n_atoms)),
         core_charges=jnp.asarray(pad_axis(mole.atom_charges().astype(float), n_atoms)),
-        repulsion={0.0: factor},
-        shells=jax.tree.map(jnp.asarray, shells),
-        groups=jax.tree.map(jnp.asarray, groups),
-        basis=basis,
-        aux_basis=aux_name,
-        coulomb=coulomb,
+        **others,
     )
 
 
-def pad_factor(factor: np.ndarray, n_padded: int, length: int = 0) -> Float[Array, "aux pair"]:
-    """Pad a packed factor to `length` rows or more; the lower triangle's rows come first, so padded pairs come last."""
-    padded = np.zeros((max(length, size_class(factor.shape[0])), n_padded * (n_padded + 1) // 2))
-    padded[: factor.shape[0], : factor.shape[1]] = factor
-    return jnp.asarray(padded)
-
-
 def with_range(system: System, omegas: tuple[float, ...]) -> System:
-    """The system with attenuated two-electron integrals for the ranges ω that a functional asks for."""
+    """The system with attenuated two-electron integrals for the ranges ω that a functional's exact exchange asks for.
+
+    Raises:
+        FunctionalError: the system was built for functionals without exact exchange.
+    """
     missing = [omega for omega in omegas if omega not in system.repulsion]
-    if not missing:
+    if omegas and system.exchange == "none":
+        raise FunctionalError(
+            "the functional has exact exchange, for which this system holds no integrals; build it with exchange='df' "
+            "or 'grid'."
+        )
+    if not missing or system.exchange == "grid":
         return system
     with stage("integrals"):
         mole = make_mole(system.molecule, system.basis)
-        auxiliary = None if system.coulomb == "exact" else auxiliary_basis(mole, system.aux_basis)[0]
-        added = {omega: pad_factor(repulsion_factor(mole, auxiliary, omega), system.n_padded) for omega in missing}
+        added = {omega: factor_like(system, mole, omega) for omega in missing}
     return replace(system, repulsion=system.repulsion | added)

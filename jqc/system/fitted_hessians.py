@@ -8,20 +8,21 @@ at once; what is held is ζ, (move, aux, occ, occ).
 
 import numpy as np
 
+from jqc.system.factors import Factor, HostRows
 from jqc.system.integral_gradients import AUX_BLOCK, Exchange, Fitted
 from jqc.system.integral_hessians import Centres, Slopes, carried, sum_by_atom
 from jqc.system.integrals import metric_root
 
 
 def fitted_slopes(
-    mole, auxiliary, omega: float, factor: np.ndarray, coulomb: np.ndarray | None, exchange: list[Exchange]
+    mole, auxiliary, omega: float, factor: Factor, coulomb: np.ndarray | None, exchange: list[Exchange]
 ) -> Slopes:
     """Of the fitted ½ (D|D) (where `coulomb` is D) and exact exchange; arguments as in `fitted_gradient`."""
     from pyscf import df
 
     auxmol = df.addons.make_auxmol(mole, auxiliary)
     with mole.with_range_coulomb(omega), auxmol.with_range_coulomb(omega):
-        fitted = Fitted.of(metric_root(auxmol), factor[: auxmol.nao], coulomb, exchange)
+        fitted = Fitted.of(metric_root(auxmol), HostRows(factor, auxmol.nao, mole.nao), coulomb, exchange)
         sums = _Sums(mole, auxmol, fitted)
         for atom, first, last in _blocks_of_atoms(auxmol):
             sums.add(atom, first, last)

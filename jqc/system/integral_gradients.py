@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jqc.system.factors import Factor, HostRows
 from jqc.system.integrals import MetricRoot, metric_root
 
 AUX_BLOCK = 64
@@ -44,19 +45,19 @@ def one_electron_gradient(mole, dm: np.ndarray, weighted: np.ndarray) -> np.ndar
 
 
 def fitted_gradient(
-    mole, auxiliary, omega: float, factor: np.ndarray, coulomb: np.ndarray | None, exchange: list[Exchange]
+    mole, auxiliary, omega: float, factor: Factor, coulomb: np.ndarray | None, exchange: list[Exchange]
 ) -> np.ndarray:
     """∂/∂R of the fitted ½ (D|D) (where `coulomb` is D) and of exact exchange, orbitals fixed, (atom, 3).
 
     dE = Σ Γ_Pμν d(P|μν) − ½ Σ Y_PQ d(P|Q) with Γ_P = c_P D − Σ k A Z_P Aᵀ, Y = c cᵀ − Σ k Z Z, c = V⁻¹(P|D),
     Z = V⁻¹(P|ij).
-    `factor` is the whitened tensor of `jqc.system.integrals.fitted_tensor`, (aux, pair), which padded rows may follow.
+    `factor` is the whitened tensor of `jqc.system.integrals.fitted_tensor`, with padding.
     """
     from pyscf import df
 
     auxmol = df.addons.make_auxmol(mole, auxiliary)
     with mole.with_range_coulomb(omega), auxmol.with_range_coulomb(omega):
-        fitted = Fitted.of(metric_root(auxmol), factor[: auxmol.nao], coulomb, exchange)
+        fitted = Fitted.of(metric_root(auxmol), HostRows(factor, auxmol.nao, mole.nao), coulomb, exchange)
         return contracted_fitted(mole, auxmol, fitted.density, fitted.metric)
 
 
@@ -80,14 +81,14 @@ class Fitted:
     """Fitted densities: D and c = V⁻¹(P|D), and Z = V⁻¹(P|ij), (aux, occ, occ), of every exchange term."""
 
     root: MetricRoot
-    factor: np.ndarray
+    factor: HostRows
     coulomb: np.ndarray | None
     exchange: list[Exchange]
     coefficients: np.ndarray
     halves: list[np.ndarray]
 
     @classmethod
-    def of(cls, root: MetricRoot, factor, coulomb, exchange: list[Exchange]) -> "Fitted":
+    def of(cls, root: MetricRoot, factor: HostRows, coulomb, exchange: list[Exchange]) -> "Fitted":
         """Fit the densities through the whitened tensor `factor` (aux, pair)."""
         from pyscf.lib import unpack_tril
 

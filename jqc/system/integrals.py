@@ -5,11 +5,13 @@ pairs μ ≥ ν: the whitened density-fitting tensor, or a pivoted Cholesky fact
 then builds J and K for both.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from jqc.errors import MemoryLimitError
+from jqc.system.screening import PairBlock
 
 CHOLESKY_THRESHOLD = 1e-11
 """Largest error of any exact integral after factorisation, hartree (it bounds the diagonal of the residual)."""
@@ -47,6 +49,24 @@ def fitted_tensor(mole, auxiliary, omega: float) -> np.ndarray:
         if root.triangular:
             return df.incore.cholesky_eri(mole, auxmol=auxmol)
         return root.matrix @ df.incore.aux_e2(mole, auxmol, aosym="s2ij").T
+
+
+def fitted_columns(mole, auxiliary, omega: float, blocks: list[PairBlock]) -> Iterator[np.ndarray]:
+    """The same tensor for the pairs of some blocks, one after another, each (aux, kept)."""
+    from pyscf import df
+    from pyscf.gto.mole import conc_env
+    from pyscf.gto.moleintor import getints3c, make_cintopt
+
+    auxmol = df.addons.make_auxmol(mole, auxiliary)
+    name = mole._add_suffix("int3c2e")
+    with mole.with_range_coulomb(omega), auxmol.with_range_coulomb(omega):
+        root = metric_root(auxmol)
+        tables = conc_env(mole._atm, mole._bas, mole._env, auxmol._atm, auxmol._bas, auxmol._env)
+        optimiser = make_cintopt(*tables, name)
+        fitting = (mole.nbas, mole.nbas + auxmol.nbas)
+        for block in blocks:
+            integrals = getints3c(name, *tables, (*block.bra, *block.ket, *fitting), cintopt=optimiser)
+            yield root.whitened(integrals[block.counts].T)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,14 @@
 """Orbital values on the grid, kept where memory allows: the fastest quadrature is one that evaluates nothing."""
 
-import os
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from jqc.process import release_freed_memory
 from jqc.system.blocks import BlockGroup, group_orbitals
 from jqc.system.build import System
 from jqc.timing import stage
-
-ORBITAL_BUDGET = 3 << 30
-"""Bytes of orbital values on the grid that are kept at most; beyond it they are evaluated again in every pass."""
 
 _evaluate = jax.jit(group_orbitals)
 
@@ -37,20 +33,14 @@ def keep_orbitals(system: System) -> System:
 
 def kept_shapes(system: System) -> System:
     """What `keep_orbitals` would return, with a shape in place of each kept array: programs are compiled for it."""
-    kept = [replace(group, orbitals=jax.ShapeDtypeStruct(_shape(group), jnp.float64)) for group in _within(system)]  # pyright: ignore[reportArgumentType]
+    kept = [replace(group, orbitals=jax.ShapeDtypeStruct(_shape(group), group.dtype)) for group in _within(system)]  # pyright: ignore[reportArgumentType]
     return replace(system, groups=(*kept, *system.groups[len(kept) :]))
-
-
-def orbital_budget() -> int:
-    """Bytes that kept orbitals may take: a sixth of the machine's memory, `ORBITAL_BUDGET` at most."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 6 * ORBITAL_BUDGET
-    return min(ORBITAL_BUDGET, memory // 6)
 
 
 def orbital_bytes(group: BlockGroup) -> int:
     """Memory that the orbitals of a group take."""
     blocks, rows, components, points = _shape(group)
-    return 8 * blocks * rows * components * points
+    return np.dtype(group.dtype).itemsize * blocks * rows * components * points
 
 
 def _shape(group: BlockGroup) -> tuple[int, int, int, int]:
@@ -60,7 +50,7 @@ def _shape(group: BlockGroup) -> tuple[int, int, int, int]:
 
 def _within(system: System) -> list[BlockGroup]:
     """Leading groups that fit the budget together, without their orbitals."""
-    kept, budget = [], orbital_budget()
+    kept, budget = [], system.orbital_bytes
     for group in system.groups:
         budget -= orbital_bytes(group)
         if budget < 0:

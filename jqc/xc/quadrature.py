@@ -12,10 +12,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jqc.numerics import with_shortcut
 from jqc.system import System
-from jqc.system.blocks import BlockGroup, block_orbitals
+from jqc.system.blocks import BlockGroup, block_orbitals, over_blocks
 from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float
 from jqc.xc.base import Density, Functional, Ingredients, Quadrature, cut
@@ -42,23 +43,25 @@ def _products(left: Float[Array, "row component grid"], right, ingredients: Ingr
 
 
 def _times(matrix: Float[Array, "out row"], orbitals: Float[Array, "row component grid"]) -> Array:
-    """One product for all components."""
-    return (matrix @ orbitals.reshape(orbitals.shape[0], -1)).reshape(-1, *orbitals.shape[1:])
+    """One product for all components, in the precision of the orbitals, which accelerators would lower further."""
+    flat = orbitals.reshape(orbitals.shape[0], -1)
+    return jnp.matmul(matrix.astype(flat.dtype), flat, precision="highest").reshape(-1, *orbitals.shape[1:])
 
 
-def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
+def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ingredients, *frames: Array) -> Features:
     """Features of a group: scan over its blocks, orbitals recomputed rather than stored in derivatives.
 
-    `pairs_of(index, orbitals)` lists the pairs of each spin, whose features add up.
+    `pairs_of(index, orbitals, *frames)` lists the pairs of each spin, whose features add up.
     """
 
     @partial(jax.checkpoint, prevent_cse=False)  # a scan separates the passes already
-    def block_features(block: BlockGroup):
-        orbitals = block_orbitals(system.shells, system.coords, block, ingredients != "rho")
-        spins = pairs_of(block.index, orbitals)
-        return jnp.stack([sum(_products(left, right, ingredients) for left, right in pairs) for pairs in spins])
+    def block_features(block: BlockGroup, shells, coords, *frames):
+        orbitals = block_orbitals(shells, coords, block, ingredients != "rho")
+        spins = pairs_of(block.index, orbitals, *frames)
+        found = jnp.stack([sum(_products(left, right, ingredients) for left, right in pairs) for pairs in spins])
+        return found.astype(group.weights.dtype)
 
-    features = jax.lax.map(block_features, group)
+    features = over_blocks(block_features, group, system.shells, system.coords, *frames)
     return jnp.moveaxis(features, 0, 2).reshape(*features.shape[1:3], -1)
 
 
@@ -68,20 +71,20 @@ def _rows(matrix: Array, index: Array) -> Array:
 
 
 def _from_dm(dm: Float[Array, "spin ao ao"], system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
-    def pairs_of(index, orbitals):
+    def pairs_of(index, orbitals, dm):
         right = orbitals if ingredients == "tau" else orbitals[:, :1]
         return [[(orbitals, _times(_rows(_rows(d, index).T, index), right))] for d in dm]
 
-    return _over_blocks(pairs_of, system, group, ingredients)
+    return _over_blocks(pairs_of, system, group, ingredients, dm)
 
 
 def _from_occupied(
     occupied: Float[Array, "spin ao occ"], system: Orbitals, group: BlockGroup, ingredients: Ingredients
 ) -> Features:
-    def pairs_of(index, orbitals):
+    def pairs_of(index, orbitals, occupied):
         return [[(psi, psi)] for psi in _on_points(occupied, index, orbitals)]
 
-    return _over_blocks(pairs_of, system, group, ingredients)
+    return _over_blocks(pairs_of, system, group, ingredients, occupied)
 
 
 def _on_points(frames: Float[Array, "spin ao mo"], index: Array, orbitals: Float[Array, "row component grid"]) -> list:
@@ -104,7 +107,7 @@ def pair_features(
     def on_points(frames, index, orbitals):
         return _on_points(frames, index, orbitals if ingredients == "tau" else orbitals[:, :1])
 
-    def pairs_of(index, orbitals):
+    def pairs_of(index, orbitals, left, right):
         both = zip(on_points(left, index, orbitals), on_points(right, index, orbitals), strict=True)
         if ingredients == "tau":
             return [[(a, b), (b, a)] for a, b in both]
@@ -113,7 +116,8 @@ def pair_features(
         frames = zip(left, right, both, strict=True)
         return [[(orbitals, spread(a, on_b) + spread(b, on_a))] for a, b, (on_a, on_b) in frames]
 
-    return jnp.concatenate([_over_blocks(pairs_of, system, group, ingredients) for group in system.groups], axis=-1)
+    found = [_over_blocks(pairs_of, system, group, ingredients, left, right) for group in system.groups]
+    return jnp.concatenate(found, axis=-1)
 
 
 def features(
@@ -131,12 +135,25 @@ def features(
         return jnp.concatenate([_from_dm(dm, system, group, ingredients) for group in system.groups], axis=-1)
 
     def cheap(occupied, dm, system):
-        return jnp.concatenate(
-            [_from_occupied(occupied, system, group, ingredients) for group in system.groups], axis=-1
-        )
+        found = [
+            _from_occupied(occupied, system, group, ingredients)
+            if _pays(occupied, group, ingredients)
+            else _from_dm(dm, system, group, ingredients)
+            for group in system.groups
+        ]
+        return jnp.concatenate(found, axis=-1)
 
     symmetric = 0.5 * (dm + jnp.swapaxes(dm, -1, -2))
     return with_shortcut(whole, cheap)(occupied, symmetric, system)
+
+
+def _pays(occupied: Float[Array, "spin ao occ"], group: BlockGroup, ingredients: Ingredients) -> bool:
+    """Whether occupied orbitals take fewer operations than a block of the density matrix, which large molecules do not.
+
+    They are needed with every component of φ, D φ without τ only with the first.
+    """
+    components = {"rho": (1, 1), "sigma": (4, 1), "tau": (4, 4), "none": (1, 1)}[ingredients]
+    return occupied.shape[-1] * components[0] < group.index.shape[1] * components[1]
 
 
 def spin_resolved(u: Features) -> Density:
@@ -173,8 +190,12 @@ ROWS: dict[Ingredients, int] = {"none": 1, "rho": 1, "sigma": 4, "tau": 5}
 
 
 def no_features(system: Orbitals, n_spins: int, ingredients: Ingredients) -> Features:
-    """Features of no electron."""
-    return jnp.zeros((n_spins, ROWS[ingredients], sum(group.weights.size for group in system.groups)))
+    """Features of no electron, spread over devices as those of electrons are."""
+    none = jnp.zeros((n_spins, ROWS[ingredients], sum(group.weights.size for group in system.groups)))
+    mesh = system.groups[0].mesh
+    if not mesh:
+        return none
+    return jax.lax.with_sharding_constraint(none, NamedSharding(mesh, PartitionSpec(None, None, mesh.axis_names)))
 
 
 def read_by(functional: Functional) -> Ingredients:

@@ -1,5 +1,6 @@
 """Orbital values that are kept: which, within which budget, and of which shape."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -33,24 +34,18 @@ def test_shapes_foretell_what_is_kept():
     assert described(keep.kept_shapes(system())) == described(keep_orbitals(system()))
 
 
-@pytest.fixture
-def small_budget(monkeypatch):
-    narrow = keep.orbital_bytes(system().groups[0])
-    monkeypatch.setattr(keep, "ORBITAL_BUDGET", narrow)
-
-
-@pytest.mark.usefixtures("small_budget")
 def test_beyond_the_budget_nothing_is_kept():
-    kept = [group.orbitals is not None for group in keep_orbitals(system()).groups]
+    narrow = replace(system(), orbital_bytes=keep.orbital_bytes(system().groups[0]))
+    kept = [group.orbitals is not None for group in keep_orbitals(narrow).groups]
     assert kept[0]
     assert not kept[-1]
 
 
-def test_energy_does_not_depend_on_the_budget(monkeypatch):
+def test_energy_does_not_depend_on_the_budget():
     expected = jqc.scf(system(), "pbe")
-    monkeypatch.setattr(keep, "ORBITAL_BUDGET", 0)
-    assert not any(group.orbitals is not None for group in keep_orbitals(system()).groups)
-    assert jqc.scf(system(), "pbe").energy == pytest.approx(expected.energy, abs=1e-10)
+    nothing = replace(system(), orbital_bytes=0)
+    assert not any(group.orbitals is not None for group in keep_orbitals(nothing).groups)
+    assert jqc.scf(nothing, "pbe").energy == pytest.approx(expected.energy, abs=1e-10)
 
 
 def test_a_result_does_not_hold_them():
