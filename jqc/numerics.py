@@ -59,9 +59,8 @@ def instantiated(tangent):
     """A tangent that may be a symbolic zero as an array, of JAX's `float0` for whole numbers."""
     if not isinstance(tangent, SymbolicZero):
         return tangent
-    if tangent.dtype == jax.dtypes.float0:
-        return np.zeros(tangent.shape, jax.dtypes.float0)
-    return jnp.zeros(tangent.shape, tangent.dtype)
+    shape, dtype = tangent.aval.shape, tangent.aval.dtype  # pyright: ignore[reportAttributeAccessIssue]
+    return np.zeros(shape, dtype) if dtype == jax.dtypes.float0 else jnp.zeros(shape, dtype)
 
 
 def pack(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch pair"]:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.davidson import BLOCK
-from jqc.response.forces import energy_weighted
+from jqc.response.forces import energy_weighted, refuse_grid_exchange
 from jqc.response.operators import OrbitalResponse
 from jqc.scf.grassmann import Point
 from jqc.scf.kernel import Reference, fock_response

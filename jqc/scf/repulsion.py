@@ -59,34 +59,33 @@ def _over_chunks(factor: Factor, contribution, *operands: Array) -> Float[Array,
 
     The sum has the shape of the first operand; each device of the factor's mesh adds up its own rows.
     """
-    n, mesh = operands[0].shape[0], factor.mesh if isinstance(factor, Screened) else None
+    n = operands[0].shape[0]
 
-    def total(factor, chunks, *operands):
+    def total(factor, chunks, start, *operands):
         @partial(jax.checkpoint, prevent_cse=False)
         def add(total, chunk):
             return total + contribution(matrices(factor, read(factor, n, chunk), n), *operands), None
 
-        start = jnp.zeros_like(operands[0])
-        if not mesh:
-            return jax.lax.scan(add, start, chunks)[0]
-        axes = mesh.axis_names
-        return jax.lax.psum(jax.lax.scan(add, jax.lax.pcast(start, axes, to="varying"), chunks)[0], axes)
+        return jax.lax.scan(add, start, chunks)[0]
 
-    if not mesh:
-        return total(factor, chunks(factor, n), *operands)
-    places = Screened(jnp.zeros((0, factor.shape[1])), factor.pairs)
-    own = PartitionSpec(mesh.axis_names)
-    spread = jax.shard_map(
-        total, mesh=mesh, in_specs=(PartitionSpec(), own, *[PartitionSpec()] * len(operands)), out_specs=PartitionSpec()
-    )
-    return spread(places, chunks(factor, n), *operands)
+    start = jnp.zeros_like(operands[0])
+    if not isinstance(factor, Screened) or not factor.mesh:
+        return total(factor, chunks(factor, n), start, *operands)
+    axes = factor.mesh.axis_names
+
+    def of_device(pairs, chunks, start, *operands):
+        places = Screened(jnp.zeros((0, pairs.shape[0])), pairs)
+        return jax.lax.psum(total(places, chunks, jax.lax.pcast(start, axes, to="varying"), *operands), axes)
+
+    specs = PartitionSpec(), PartitionSpec(axes), *[PartitionSpec()] * (1 + len(operands))
+    summed = jax.shard_map(of_device, mesh=factor.mesh, in_specs=specs, out_specs=PartitionSpec())
+    return summed(factor.pairs, chunks(factor, n), start, *operands)
 
 
 def _exchange_from_dm(dm: Float[Array, "ao ao"], operator: Operator) -> Float[Array, "ao ao"]:
     """K_μν = Σ_Lλσ B_Lμλ D_λσ B_Lσν."""
     if isinstance(operator, Seminumerical):
         return exchange_on_grid(dm, operator)
-
     return _over_chunks(operator, lambda b, dm: jnp.einsum("lms,lns->mn", b @ dm, b), dm)
 
 
@@ -164,7 +163,7 @@ def exchange_operator(system: System, omega: float) -> Operator:
     Raises:
         FunctionalError: the system holds no integrals of that range.
     """
-    if system.exchange == "grid":
+    if system.on_grid is not None:
         return Seminumerical(system.on_grid, omega)
     if omega not in system.repulsion or system.exchange == "none":
         raise FunctionalError(

@@ -134,7 +134,8 @@ class HostRows:
         return np.concatenate([self[block] @ vector for block in self._blocks()])
 
     def __rmatmul__(self, matrix: Float[np.ndarray, "x row"]) -> Float[np.ndarray, "x pair"]:
-        return sum(matrix[:, block] @ self[block] for block in self._blocks())
+        products = (matrix[:, block] @ self[block] for block in self._blocks())
+        return sum(products, np.zeros((len(matrix), self.n * (self.n + 1) // 2)))
 
     def _blocks(self) -> list[slice]:
         size = rows_at_once(self.factor, self.n)

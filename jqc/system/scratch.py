@@ -32,12 +32,12 @@ class Scratch:
     def write(self, column: int, block: Float[np.ndarray, "row column"]) -> None:
         """Columns from `column` on, of the leading rows."""
         for row, numbers in enumerate(np.ascontiguousarray(block)):
-            os.pwrite(self._file.fileno(), numbers.data, 8 * (row * self.shape[1] + column))
+            os.pwrite(self._file.fileno(), numbers.tobytes(), 8 * (row * self.shape[1] + column))
 
     def rows(self, first: int, count: int) -> Float[np.ndarray, "row column"]:
         """Rows from `first` on; what was never written is zero."""
         found = np.empty((count, self.shape[1]))
-        view, offset = memoryview(found).cast("B"), 8 * first * self.shape[1]
+        view, offset = memoryview(found).cast("B"), 8 * first * self.shape[1]  # pyright: ignore[reportArgumentType]
         while view:
             length = os.preadv(self._file.fileno(), [view], offset)
             if not length:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jqc.system.hosted import found, host_object
+from jqc.system.padding import pad_axis
 from jqc.typing import Array, Float, Int
 
 INTEGRAL_TOLERANCE = 1e-13
@@ -35,20 +36,17 @@ class Workspace:
         self._mole = mole
         self._made = None
 
-    def exchange(self, dm: Float[np.ndarray, "*spin ao ao"], omega: float) -> Float[np.ndarray, "*spin ao ao"]:
-        """K of symmetric density matrices that may be padded."""
+    def exchange(self, dm: Float[np.ndarray, "ao ao"], omega: float) -> Float[np.ndarray, "ao ao"]:
+        """K of a symmetric density matrix that may be padded."""
         if self._made is None:
             from pyscf.sgx.sgx import SGX
 
             self._made = SGX(self._mole).build()
         n = self._mole.nao
-        real = np.ascontiguousarray(dm[..., :n, :n]).reshape(-1, n, n)
         matrix = self._made.get_jk(
-            real, hermi=1, with_j=False, direct_scf_tol=INTEGRAL_TOLERANCE, omega=omega if omega else None
+            np.array(dm[:n, :n]), hermi=1, with_j=False, direct_scf_tol=INTEGRAL_TOLERANCE, omega=omega or None
         )[1]
-        padded = np.zeros(dm.shape)
-        padded[..., :n, :n] = np.reshape(matrix, (*dm.shape[:-2], n, n))
-        return padded
+        return pad_axis(pad_axis(np.asarray(matrix), len(dm), 0), len(dm), 1)
 
     def close(self) -> None:
         """Let go of the quadrature."""

@@ -87,7 +87,7 @@ def traced_system(
     orbitals = _place(placed, coords)
     moved = replace(
         system,
-        coords=_padded(coords, system.coords),
+        coords=_padded(coords, system.coords.shape),
         nuclear_repulsion=_nuclear_repulsion(np.asarray(mole.atom_charges(), dtype=float), coords),
         repulsion=_repulsion(system, mole, orbitals, coords),
         groups=tuple(replace(group, orbitals=None) for group in system.groups),
@@ -108,6 +108,10 @@ def _host_molecule(system: System) -> tuple:
     """
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(system)):
         raise InputError("a traced system cannot be traced again; hand over the one that build_system returned.")
+    if not all(isinstance(factor, jax.Array) for factor in system.repulsion.values()):
+        raise InputError(
+            "a system that keeps some pairs only is too large to be traced; use a smaller one, or jqc.forces."
+        )
     if system.coulomb != "df":
         raise InputError(
             f"coulomb={system.coulomb!r} has no differentiable factor (pivoted Cholesky); build the system with "
@@ -165,9 +169,9 @@ def _place_fitting(auxmol, coords: Array) -> _Orbitals:
     return _Orbitals(Primitives(coords[owners], exponents, momenta), jnp.asarray(block_diag(*blocks)))
 
 
-def _padded(array: Array, like: Array) -> Array:
-    """Zeros appended up to another array's shape."""
-    return jnp.pad(array, [(0, n - m) for n, m in zip(like.shape, array.shape, strict=True)])
+def _padded(array: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros appended up to a shape."""
+    return jnp.pad(array, [(0, n - m) for n, m in zip(shape, array.shape, strict=True)])
 
 
 def _one_electron(system: System, orbitals: _Orbitals, coords: Array, charges) -> dict[str, Array]:
@@ -181,7 +185,7 @@ def _one_electron(system: System, orbitals: _Orbitals, coords: Array, charges) -
         "dipole": position_integrals(bra, bra),
     }
     found = _matrices(tables, orbitals.contraction, jnp.asarray(charges, dtype=float))
-    return {name: _padded(matrix, getattr(system, name)) for name, matrix in found.items()}
+    return {name: _padded(matrix, getattr(system, name).shape) for name, matrix in found.items()}
 
 
 @jax.jit
@@ -210,7 +214,7 @@ def _repulsion(system: System, mole, orbitals: _Orbitals, coords: Array) -> dict
             "GiB; use a smaller molecule or basis, or jqc.forces."
         )
     return {
-        omega: _padded(_fitted(omega, _directions(auxmol, omega), orbitals, fitting), factor)
+        omega: _padded(_fitted(omega, _directions(auxmol, omega), orbitals, fitting), factor.shape)
         for omega, factor in system.repulsion.items()
     }
 
