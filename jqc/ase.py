@@ -12,12 +12,14 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from jqc.errors import InputError
 from jqc.response.forces import forces
+from jqc.scf.repulsion import check_exchange
 from jqc.scf.result import SCFResult
 from jqc.scf.solve import scf
 from jqc.scf.step import SCFSettings
 from jqc.system import Molecule, build_system
 from jqc.units import ANGSTROM, ELECTRONVOLT
 from jqc.xc.base import Functional
+from jqc.xc.registry import as_functional
 
 
 class JQC(Calculator):
@@ -79,8 +81,10 @@ class JQC(Calculator):
         super().calculate(atoms, properties, system_changes)
         if self.atoms is None:
             raise InputError("the calculator has no atoms; set atoms.calc and ask the atoms.")
+        functional = as_functional(self.xc)
+        check_exchange(functional, self.system_options["exchange"], moving="forces" in properties)
         molecule = Molecule.from_ase(self.atoms, self.charge, self.spin)
-        self.result = self._solve(molecule)
+        self.result = self._solve(molecule, functional)
         self.results = {
             "energy": self.result.energy * ELECTRONVOLT,
             "free_energy": self.result.energy * ELECTRONVOLT,
@@ -90,13 +94,13 @@ class JQC(Calculator):
         if "forces" in properties:
             self.results["forces"] = forces(self.result) * (ELECTRONVOLT / ANGSTROM)
 
-    def _solve(self, molecule: Molecule) -> SCFResult:
+    def _solve(self, molecule: Molecule, functional: Functional) -> SCFResult:
         """The SCF, from the last result where it was the same molecule."""
         last = self.result
         if last is None or not _same_kind(last.system.molecule, molecule):
-            return scf(build_system(molecule, **self.system_options), self.xc, **self.scf_options).check()
+            return scf(build_system(molecule, **self.system_options), functional, **self.scf_options).check()
         system = build_system(molecule, **self.system_options, like=last.system)
-        return scf(system, self.xc, guess=last, **self.scf_options).check()
+        return scf(system, functional, guess=last, **self.scf_options).check()
 
     def solved(self) -> SCFResult:
         """Result of the last geometry.

@@ -111,12 +111,16 @@ def build(options: Calculation, molecule: "Molecule") -> "System":
     )
 
 
-def solve(options: Calculation, molecule: "Molecule", guess: "str | np.ndarray", **settings: float) -> "SCFResult":
-    """The result, with a line per iteration."""
+def solve(
+    options: Calculation, molecule: "Molecule", guess: "str | np.ndarray", moving: bool = False, **settings: float
+) -> "SCFResult":
+    """The result, with a line per iteration; `moving` where derivatives by nuclear positions are to follow."""
     from jqc.scf import SCFSettings, scf
+    from jqc.scf.repulsion import check_exchange
     from jqc.xc import functional as named_functional
 
     functional = named_functional(options.xc)
+    check_exchange(functional, options.exchange, moving)
     system = build(options, molecule)
     print(f"{'iteration':>9} {'energy / Eh':>18} {'change':>10} {'residual':>10}", flush=True)
     return scf(

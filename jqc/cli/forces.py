@@ -28,7 +28,7 @@ class ForcesCommand(Calculation):
             (json_path,) = outputs(self.file, json=self.json)
             set_up_jax()
             molecule, guess = inputs(self)
-            result = solve(self, molecule, guess, residual_tolerance=RESIDUAL)
+            result = solve(self, molecule, guess, moving=True, residual_tolerance=RESIDUAL)
             found = None
             if result.converged:
                 from jqc.response import forces

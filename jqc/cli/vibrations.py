@@ -64,7 +64,7 @@ class VibrationsCommand(Calculation):
             molecule, guess = inputs(self)
             if len(molecule.symbols) < 2:
                 raise InputError(f"{self.file} holds one atom, which does not vibrate; give a molecule.")
-            result = solve(self, molecule, guess, residual_tolerance=RESIDUAL)
+            result = solve(self, molecule, guess, moving=True, residual_tolerance=RESIDUAL)
             answers = _answers(self, result) if result.converged else {}
         numbers: dict[str, Any] = to_dict(result, seconds) | (answers or dict.fromkeys(UNKNOWN))
         numbers |= {"settings": used_settings(self, molecule), "versions": versions()}

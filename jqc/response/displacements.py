@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.davidson import BLOCK
-from jqc.response.forces import energy_weighted, refuse_grid_exchange
+from jqc.response.forces import energy_weighted
 from jqc.response.operators import OrbitalResponse
 from jqc.scf.grassmann import Point
 from jqc.scf.kernel import Reference, fock_response
+from jqc.scf.repulsion import check_exchange
 from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import auxiliary_basis, make_mole
@@ -70,7 +71,7 @@ def displacements(result: SCFResult) -> Displacements:
     >>> bool(answers.hessian[2, 2] > 0.3)  # the bond's spring
     True
     """
-    refuse_grid_exchange(result)
+    check_exchange(result.functional, result.system.exchange, moving=True)
     response = OrbitalResponse.around(result)
     frozen = _Frozen.of(result, response)
     answers = response.answer(frozen.right)

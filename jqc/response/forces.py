@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.errors import FunctionalError
 from jqc.scf.occupation import FILLED
+from jqc.scf.repulsion import check_exchange
 from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import auxiliary_basis, make_mole
@@ -44,7 +44,7 @@ def forces(result: SCFResult) -> np.ndarray:
 def gradient(result: SCFResult) -> np.ndarray:
     """dE/dR in hartree/bohr, (atom, 3)."""
     system = result.system
-    refuse_grid_exchange(result)
+    check_exchange(result.functional, system.exchange, moving=True)
     molecule = system.molecule
     n_ao, n_atoms = int(system.n_ao), len(np.asarray(molecule.numbers))
     mole = make_mole(molecule, system.basis)
@@ -55,19 +55,6 @@ def gradient(result: SCFResult) -> np.ndarray:
     padded = jnp.pad(jnp.asarray(dm), ((0, 0), *(((0, system.n_padded - n_ao),) * 2)))
     total += np.asarray(_xc_gradient(result.functional, system, padded, result.features))[:n_atoms]
     return total + nuclear_gradient(np.asarray(system.core_charges)[:n_atoms], np.asarray(molecule.coords))
-
-
-def refuse_grid_exchange(result: SCFResult) -> None:
-    """Refuse what has no derivatives by nuclear positions.
-
-    Raises:
-        FunctionalError: exact exchange comes from the host's quadrature.
-    """
-    if result.functional.exchange and result.system.exchange == "grid":
-        raise FunctionalError(
-            "exact exchange with exchange='grid' has no derivatives by nuclear positions; build the system with "
-            "exchange='df'."
-        )
 
 
 def nuclear_gradient(charges: np.ndarray, coords: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from jqc.system import System
 from jqc.system.factors import Factor, Screened, Streamed, chunks, matrices, packed, read
 from jqc.system.seminumerical import Seminumerical, exchange_on_grid
 from jqc.typing import Array, Float
+from jqc.xc.base import Functional
 
 Operator: TypeAlias = Factor | Seminumerical
 """What makes K of a density."""
@@ -155,6 +156,18 @@ def _exchange_energy_jvp(primals, tangents):
 
 def _is_zero(tangent) -> bool:
     return isinstance(tangent, SymbolicZero)
+
+
+def check_exchange(functional: Functional, exchange: str, moving: bool = False) -> None:
+    """Refuse a functional whose exact exchange a system built with this option cannot give, or not as atoms move.
+
+    Raises:
+        FunctionalError: no integrals for it at all, or none that have derivatives by nuclear positions.
+    """
+    if functional.exchange and exchange == "none":
+        raise FunctionalError("the functional has exact exchange, exchange='none' has not; choose 'df' or 'grid'.")
+    if functional.exchange and exchange == "grid" and moving:
+        raise FunctionalError("exchange='grid' has no derivatives by nuclear positions; choose 'df'.")
 
 
 def exchange_operator(system: System, omega: float) -> Operator:

@@ -11,6 +11,7 @@ from jqc.process import make_room_for_programs
 from jqc.scf.drive import MINIMISERS, Progress, run_diis, run_minimiser, run_start
 from jqc.scf.energy import parts_and_features
 from jqc.scf.guess import initial_dm
+from jqc.scf.repulsion import check_exchange
 from jqc.scf.result import SCFResult
 from jqc.scf.step import SCFSettings, SCFState
 from jqc.system import System, with_range
@@ -81,6 +82,7 @@ def scf(
     if max_iterations < 1:
         raise InputError(f"max_iterations is {max_iterations}; it must be at least 1.")
     _check_solver(solver, settings)
+    check_exchange(functional, system.exchange)
     n_spins = _spin_axis(system, restricted)
     dm = jnp.asarray(initial_dm(system, guess, n_spins))
     system = with_range(system, tuple(omega for omega, _ in functional.exchange))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jqc.errors import FunctionalError, InputError
+from jqc.errors import InputError
 from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.blocks import PRECISIONS, BlockGroup, make_groups
@@ -222,16 +222,10 @@ def _assemble(molecule, mole, matrices, n_atoms: int, **others) -> System:
 def with_range(system: System, omegas: tuple[float, ...]) -> System:
     """The system with attenuated two-electron integrals for the ranges ω that a functional's exact exchange asks for.
 
-    Raises:
-        FunctionalError: the system was built for functionals without exact exchange.
+    Where the system was built for other exchange than by density fitting there is nothing to add.
     """
     missing = [omega for omega in omegas if omega not in system.repulsion]
-    if omegas and system.exchange == "none":
-        raise FunctionalError(
-            "the functional has exact exchange, for which this system holds no integrals; build it with exchange='df' "
-            "or 'grid'."
-        )
-    if not missing or system.exchange == "grid":
+    if not missing or system.exchange != "df":
         return system
     with stage("integrals"):
         mole = make_mole(system.molecule, system.basis)

@@ -99,7 +99,7 @@ def test_without_exchange_a_smaller_set_serves():
 
 
 def test_without_exchange_a_hybrid_is_refused_before_any_work():
-    with pytest.raises(FunctionalError, match="exchange='df' or 'grid'"):
+    with pytest.raises(FunctionalError, match="choose 'df' or 'grid'"):
         jqc.scf(system("screened", "none"), "b3lyp")
 
 
