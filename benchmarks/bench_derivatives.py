@@ -7,8 +7,6 @@ Medians of several warm runs; the SCF itself is not counted. Peak memory is that
 
 import argparse
 import itertools
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -18,10 +16,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from measuring import environment, peak_gb
 from pyscf import dft, gto
 from pyscf.scf import cphf
 
 import jqc
+from jqc.files import write_json
 from jqc.process import single_threaded_blas
 from jqc.response import displacements, excitations, forces, polarizability
 from jqc.scf import SCFResult, grassmann
@@ -161,15 +161,10 @@ def print_peaks(name: str, xc: str) -> None:
     print(peak_gb())
 
 
-def peak_gb() -> float:
-    """High-water mark of this program; what getrusage tells is never below the parent's size at the fork."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e9
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="water, one repeat; under two minutes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--molecules", nargs="+", default=("water", "ethanol", "benzene", "aspirin"))
     parser.add_argument("--functionals", nargs="+", default=("pbe", "b3lyp"))
@@ -183,6 +178,8 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     if options.memory:
         return print_peaks(*options.memory)
+    if options.quick:
+        options.molecules, options.functionals, options.repeats = ("water",), ("pbe",), 1
     rows = []
     for name, xc in itertools.product(options.molecules, options.functionals):
         result = solved(name, xc)
@@ -196,9 +193,7 @@ def main() -> None:
         rows.append(row)
         print(" ".join(f"{k} {v:.3g}" if isinstance(v, float) else str(v) for k, v in row.items()), flush=True)
         if options.json:
-            environment = {"threads": len(os.sched_getaffinity(0)), "date": time.strftime("%Y-%m-%d")}
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps({"environment": environment, "rows": rows}, indent=1) + "\n")
+            write_json(options.json, {"environment": environment(), "rows": rows})
     return None
 
 

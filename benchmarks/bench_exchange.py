@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from alkanes import alkane
-from measuring import environment, in_process, peak_gb, read_rows, write_json
+from measuring import environment, in_process, peak_gb, read_rows
+
+from jqc.files import write_json
 
 MOLECULES = Path(__file__).parents[1] / "examples" / "molecules"
 FORMS = {
@@ -148,7 +150,8 @@ def main() -> None:
                 f"{row.get('difference_uEh', 0.0):+10.4f} µEh, forces {row.get('forces_error', 0.0):.1e}",
                 flush=True,
             )
-            write_json(options.json, {"environment": environment(), "rows": list(rows.values())})
+            if options.json:
+                write_json(options.json, {"environment": environment(), "rows": list(rows.values())})
 
 
 if __name__ == "__main__":

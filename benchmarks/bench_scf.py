@@ -12,17 +12,17 @@ Both codes get the same geometry, basis, fitting set, grid level and thresholds.
 import argparse
 import json
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from measuring import environment, peak_gb, read_rows
+
+from jqc.files import write_json
 
 MOLECULES = Path(__file__).parents[1] / "examples" / "molecules"
 SIZES = ("water", "ethanol", "benzene", "aspirin", "propranolol")
@@ -34,11 +34,6 @@ ENERGY_TOLERANCE, RESIDUAL_TOLERANCE = 1e-9, 3e-5
 def moved(coords: np.ndarray, run: int) -> np.ndarray:
     """The geometry of one run: atoms moved by up to 0.002 bohr, so that no run repeats the last."""
     return coords + run * np.random.default_rng(run).uniform(-0.002, 0.002, coords.shape)
-
-
-def peak_gb() -> float:
-    """Peak resident memory of this process in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def run_pyscf(name: str, xc: str, repeats: int) -> dict:
@@ -93,7 +88,7 @@ def run_jqc(name: str, xc: str, repeats: int) -> dict:
 
 def in_process(code: str, name: str, xc: str, repeats: int, threads: int, cache: str) -> dict:
     """Run a worker in a new process on a fixed set of cores; `wall` is all of it, interpreter and imports included."""
-    environment = os.environ | {
+    variables = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "JAX_COMPILATION_CACHE_DIR": cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -103,7 +98,7 @@ def in_process(code: str, name: str, xc: str, repeats: int, threads: int, cache:
     cores = sorted(os.sched_getaffinity(0))[:threads]
     start = time.perf_counter()
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+        command, env=variables, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cores)
     )
     wall = time.perf_counter() - start
     if done.returncode:
@@ -145,27 +140,6 @@ def compare(name: str, xc: str, repeats: int, threads: int) -> dict:
     }
 
 
-def environment(threads: int) -> dict:
-    """What the figures were measured with."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=MOLECULES).stdout.strip()
-    return {
-        "commit": commit,
-        "machine": _processor(),
-        "threads": threads,
-        "dtype": "float64",
-        "date": time.strftime("%Y-%m-%d"),
-        "versions": {name: version(name) for name in ("jax", "jaxlib", "pyscf", "numpy")},
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
 def show(rows: list[dict]) -> None:
     """One line per row."""
     print(
@@ -198,17 +172,13 @@ def main() -> None:
         return
     if options.quick:
         options.molecules, options.repeats = ("water", "ethanol"), 1
-    rows: dict[tuple[str, str], dict] = {}
-    if options.json and options.json.exists():
-        rows = {(row["molecule"], row["functional"]): row for row in json.loads(options.json.read_text())["rows"]}
+    rows = read_rows(options.json, "molecule", "functional")
     for name in options.molecules:
         for xc in options.functionals:
             rows[name, xc] = compare(name, xc, options.repeats, options.threads)
             show([rows[name, xc]])
             if options.json:
-                results = {"environment": environment(options.threads), "rows": list(rows.values())}
-                options.json.parent.mkdir(parents=True, exist_ok=True)
-                options.json.write_text(json.dumps(results, indent=1) + "\n")
+                write_json(options.json, {"environment": environment(options.threads), "rows": list(rows.values())})
     print()
     show(list(rows.values()))
 

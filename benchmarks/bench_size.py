@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 from alkanes import alkane
-from measuring import environment, in_process, peak_gb, read_rows, write_json
+from measuring import environment, in_process, peak_gb, read_rows
+
+from jqc.files import write_json
 
 SIZES = (6, 10, 16, 24, 33, 49)
 """Carbon atoms: 20 to 149 atoms."""
@@ -129,7 +131,8 @@ def main() -> None:
             row = rows[code, carbons]
             print(f"{code:6s} {row['atoms']:4d} atoms {row['seconds']:8.1f} s {row['peak_gb']:6.2f} GB", flush=True)
             results = {"environment": environment(), "memory": options.memory, "exponents": summary(rows)}
-            write_json(options.json, results | {"rows": list(rows.values())})
+            if options.json:
+                write_json(options.json, results | {"rows": list(rows.values())})
     print(json.dumps(summary(rows)), file=sys.stdout)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -35,8 +34,9 @@ def _processor() -> str:
 
 
 def peak_gb() -> float:
-    """Peak resident memory of this process in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """High-water mark of this program; what getrusage tells is never below the parent's size at the fork."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e9
 
 
 def in_process(script: str, *arguments: object) -> dict[str, Any]:
@@ -50,16 +50,6 @@ def in_process(script: str, *arguments: object) -> dict[str, Any]:
     if done.returncode:
         sys.exit(f"{' '.join(map(str, arguments))} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def write_json(path: Path | None, results: dict[str, Any]) -> None:
-    """Write results, the whole file or nothing."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(results, indent=1) + "\n")
-    unfinished.replace(path)
 
 
 def read_rows(path: Path | None, *keys: str) -> dict[tuple, dict]:

@@ -136,10 +136,13 @@ def main() -> None:
     parser.add_argument("functionals", nargs="+", help="names, files or folders of training runs")
     parser.add_argument("--data", type=Path, required=True, help="labels whose molecules are taken")
     parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="four molecules, one pair, one force")
     parser.add_argument("--limit", type=int, help="molecules at most")
     parser.add_argument("--few", type=int, default=3, help="pairs, and forces")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
+    if options.quick:
+        options.limit, options.few = 4, 1
     set_up_jax()
     content = json.loads(options.json.read_text()) if options.json.exists() else {}
     for subject in (subject_of(text, options.data) for text in options.functionals):
