@@ -14,7 +14,7 @@ PACKAGE = ROOT / "jqc"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"units", "errors", "files", "typing", "numerics", "davidson", "krylov", "process", "timing"},
+    {"units", "errors", "files", "typing", "numerics", "davidson", "krylov", "process", "programs", "timing"},
     {"system", "equivariant", "training", "data"},
     {"xc"},
     {"scf"},

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import ConvergenceError
+from jqc.programs import compiled
 from jqc.scf.energy import EnergyParts
 from jqc.scf.step import SCFState, canonical
 from jqc.system import System
@@ -45,19 +46,25 @@ class SCFResult:
     @classmethod
     def from_state(cls, functional: Functional, system: System, state: SCFState) -> "SCFResult":
         """Strip the padding of a final state."""
-        n_ao, n_mo = int(system.n_ao), int(state.present.sum())
-        mo_energy, mo_coeff = _canonical(state)
-        squeeze = (lambda array: array[0]) if state.dm.shape[0] == 1 else (lambda array: array)
+        mo_energy, mo_coeff = compiled(_canonical, state)(state)
+        n_ao, n_mo = int(system.n_ao), int(np.asarray(state.present).sum())
+        restricted = state.dm.shape[0] == 1
+
+        def cut(array, *lengths):
+            # On the host: a slice on the device is a program of its own for every number of orbitals.
+            inside = np.asarray(array)[:, *map(slice, lengths)]
+            return jnp.asarray(inside[0] if restricted else inside)
+
         return cls(
             functional=functional,
             system=system,
             energy=float(state.energy),
             parts=jax.tree.map(float, state.parts),
             smearing=float(state.smearing),
-            dm=squeeze(state.dm[:, :n_ao, :n_ao]),
-            mo_coeff=squeeze(mo_coeff[:, :n_ao, :n_mo]),
-            mo_energy=squeeze(mo_energy[:, :n_mo]),
-            occupations=squeeze(state.occupations[:, :n_mo]),
+            dm=cut(state.dm, n_ao, n_ao),
+            mo_coeff=cut(mo_coeff, n_ao, n_mo),
+            mo_energy=cut(mo_energy, n_mo),
+            occupations=cut(state.occupations, n_mo),
             features=state.u,
             iterations=int(state.iteration),
             residual=float(state.residual),
@@ -142,8 +149,8 @@ class SCFResult:
         if self.dm.ndim == 2:
             return 0.0
         n = self.dm.shape[-1]
-        overlap = self.system.overlap[:n, :n]
+        overlap = np.asarray(self.system.overlap)[:n, :n]
         alpha, beta = (int(n) for n in self.system.electrons)
-        shared = jnp.einsum("mn,nl,lk,km->", self.dm[0], overlap, self.dm[1], overlap)
+        shared = np.sum((np.asarray(self.dm[0]) @ overlap) * (np.asarray(self.dm[1]) @ overlap).T)
         spin = 0.5 * (alpha - beta)
         return float(spin * (spin + 1) + beta - shared)

@@ -13,7 +13,7 @@ from jqc.system.blocks import BlockGroup, make_groups
 from jqc.system.grid import check_level, compact_grid, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron, repulsion_factor
-from jqc.system.lengths import Lengths, lengths_of
+from jqc.system.lengths import Lengths, lengths_of, occupied_columns
 from jqc.system.molecule import Molecule
 from jqc.system.padding import pad_axis, size_class
 from jqc.timing import stage
@@ -27,6 +27,7 @@ class System:
 
     Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω.
     Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
+    `occupied` columns are enough for the occupied orbitals of either spin, padding included.
     `basis` and `aux_basis` are names, or texts where a basis has none.
     """
 
@@ -44,6 +45,7 @@ class System:
     repulsion: dict[float, Float[Array, "aux pair"]]
     shells: tuple[Shells, ...]
     groups: tuple[BlockGroup, ...]
+    occupied: int = field(metadata={"static": True})
     basis: str = field(metadata={"static": True})
     aux_basis: str = field(metadata={"static": True})
     coulomb: str = field(metadata={"static": True})
@@ -122,13 +124,22 @@ def build_system(
             molecular_grid(mole, grid_level, room.orbitals) if grid is None else compact_grid(*grid, room.orbitals)
         )
         groups = make_groups(quadrature, shells, mole.atom_coords(), room.groups)
-    return _assemble(molecule, mole, matrices, factor, shells, groups, room.atoms, basis, aux_name, coulomb)
+    return _assemble(molecule, mole, matrices, factor, shells, groups, room, basis, aux_name, coulomb)
+
+
+def check_coulomb(coulomb: str) -> None:
+    """Refuse an unknown treatment of two-electron integrals.
+
+    Raises:
+        InputError: it is neither fitted nor exact.
+    """
+    if coulomb not in ("df", "exact"):
+        raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
 
 
 def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None) -> None:
     require_double_precision()
-    if coulomb not in ("df", "exact"):
-        raise InputError(f"unknown coulomb treatment {coulomb!r}; choose 'df' or 'exact'.")
+    check_coulomb(coulomb)
     check_level(grid_level)
     if grid is not None and (np.ndim(grid[1]) != 1 or np.shape(grid[0]) != (*np.shape(grid[1]), 3)):
         raise InputError(
@@ -139,15 +150,15 @@ def _check_options(coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.nda
 
 def _room(like: System | Lengths | None, mole) -> Lengths:
     """Lengths to fill at least; a system of another size is no pattern."""
-    least = Lengths(atoms=size_class(mole.natm), orbitals=size_class(mole.nao))
+    least = Lengths(size_class(mole.natm), size_class(mole.nao), occupied_columns(mole))
     if isinstance(like, System):
         like = lengths_of(like) if like.n_padded == least.orbitals else None
     return least if like is None else like.joined(least)
 
 
-def _assemble(molecule, mole, matrices, factor, shells, groups, n_atoms, basis, aux_name, coulomb) -> System:
+def _assemble(molecule, mole, matrices, factor, shells, groups, room, basis, aux_name, coulomb) -> System:
     """Pad everything to its length and hand it to the device."""
-    n_padded = int(shells[0].offset[-1])
+    n_padded, n_atoms = room.orbitals, room.atoms
 
     def square(matrix):
         return jnp.asarray(pad_axis(pad_axis(matrix, n_padded, -1), n_padded, -2))
@@ -168,6 +179,7 @@ def _assemble(molecule, mole, matrices, factor, shells, groups, n_atoms, basis, 
         repulsion={0.0: factor},
         shells=jax.tree.map(jnp.asarray, shells),
         groups=jax.tree.map(jnp.asarray, groups),
+        occupied=room.occupied,
         basis=basis,
         aux_basis=aux_name,
         coulomb=coulomb,
@@ -189,5 +201,6 @@ def with_range(system: System, omegas: tuple[float, ...]) -> System:
     with stage("integrals"):
         mole = make_mole(system.molecule, system.basis)
         auxiliary = None if system.coulomb == "exact" else auxiliary_basis(mole, system.aux_basis)[0]
-        added = {omega: pad_factor(repulsion_factor(mole, auxiliary, omega), system.n_padded) for omega in missing}
+        room = system.n_padded, system.n_factor
+        added = {omega: pad_factor(repulsion_factor(mole, auxiliary, omega), *room) for omega in missing}
     return replace(system, repulsion=system.repulsion | added)

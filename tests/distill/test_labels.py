@@ -10,8 +10,7 @@ from jqc.distill.exchange import ExchangeLabels, named, stored_exchange
 from jqc.distill.labels import LARGEST_RISE, SMALLEST_RISE, LabelSettings, label, padded_point
 from jqc.errors import InputError
 from jqc.scf import grassmann
-from jqc.system import Molecule, build_system
-from jqc.system.lengths import shared_lengths
+from jqc.system import Molecule, build_system, size_classes
 
 SAME = 1e-9
 """Hartree; what padding and the order of summation may change."""
@@ -90,7 +89,8 @@ def test_displaced_densities_lie_in_the_range(labels):
 
 
 def test_neither_padding_nor_company_changes_a_label(water, example, labels, settings):
-    room = shared_lengths([water, example("formamide")], settings.basis, grid_level=settings.grid_level)
+    both = [water, example("formamide")]
+    room = size_classes(both, settings.basis, grid_level=settings.grid_level, waste=0.9).classes[0].lengths
     other = label(water, "water", settings, room)
     assert other.keys() == labels.keys()
     for name, (array, _) in other.items():
