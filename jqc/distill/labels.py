@@ -139,7 +139,7 @@ def _around(result: SCFResult, settings: LabelSettings, name: str) -> Arrays:
 
 def padded_point(system: System, mo_coeff: Float[Array, "*spin ao mo"]) -> Point:
     """The solution with columns of zeros, so that molecules of one size class share programs."""
-    at = point(system, mo_coeff)
+    at = point(system, np.asarray(mo_coeff))  # pyright: ignore[reportArgumentType]
     widened = lambda frame, n: jnp.asarray(pad_axis(np.asarray(frame), n, -1))  # noqa: E731
     return Point(widened(at.occupied, system.occupied), widened(at.virtual, system.n_padded))
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import ConvergenceError
@@ -51,9 +50,9 @@ class SCFResult:
         restricted = state.dm.shape[0] == 1
 
         def cut(array, *lengths):
-            # On the host: a slice on the device is a program of its own for every number of orbitals.
+            # On the host: a slice on the device, or jnp.asarray, is a program of its own for every number of orbitals.
             inside = np.asarray(array)[:, *map(slice, lengths)]
-            return jnp.asarray(inside[0] if restricted else inside)
+            return jax.device_put(inside[0] if restricted else inside)
 
         return cls(
             functional=functional,
