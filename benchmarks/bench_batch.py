@@ -1,11 +1,11 @@
-"""Many molecules in one process, jqc beside PySCF on the same cores: 64 geometries of ethanol, and 100 mixed molecules.
+"""Many molecules in one process, jqc beside PySCF on the same cores: 64 geometries of ethanol, 100 mixed molecules.
 
-Jobs are whole ones, integrals, grids and the choice of size classes included, and alternate in chunks, so that both codes
-meet the same load of the machine. PySCF solves one molecule after another on all cores; jqc hands them to `scf_batch`.
-Both get the same geometries, basis, fitting set, grid level and thresholds. Before, jqc solves one molecule of each size
-class, which compiles; these seconds are told apart. Programs that chunks make are counted.
+Jobs are whole ones, integrals, grids and the choice of size classes included, and alternate in chunks, so that both
+codes meet the same load of the machine. PySCF solves one molecule after another on all cores; jqc hands them to
+`scf_batch`. Both get the same geometries, basis, fitting set, grid level and thresholds. Before, jqc solves one
+molecule of each size class, which compiles; these seconds are told apart. Programs that chunks make are counted.
 
-The mixed set is made of SMILES by RDKit (ETKDG, MMFF): it holds H, C, N, O, F, S and Cl, up to nine heavy atoms.
+The mixed set is made of `mixed.smi` by RDKit (ETKDG, MMFF): H, C, N, O, F, S and Cl, up to nine heavy atoms.
 
     python benchmarks/bench_batch.py --json docs/results/bench_batch.json
     python benchmarks/bench_batch.py --quick
@@ -37,16 +37,7 @@ MOLECULES = Path(__file__).parents[1] / "examples" / "molecules"
 BASIS, AUXILIARY, GRID_LEVEL = "def2-svp", "def2-universal-jkfit", 3
 ENERGY_TOLERANCE, RESIDUAL_TOLERANCE = 1e-9, 3e-5
 
-SMILES = (
-    "C CC CCC CC(C)C CCCC C=C C#C C=CC C=CC=C C1CC1 C1CCC1 C1CCCC1 C1CCCCC1 C1=CCCC1 c1ccccc1 Cc1ccccc1 CCc1ccccc1 "
-    "N CN CNC CN(C)C NCCN C1CCNC1 C1CCNCC1 c1cc[nH]c1 c1c[nH]cn1 c1ccncc1 c1cnccn1 Nc1ccccc1 CC#N C#N C=CC#N NC=O CC(N)=O "
-    "CNC=O CN(C)C=O NC(N)=O O CO CCO CCCO CC(C)O OCCO OCC(O)CO COC CCOCC C1CCOC1 C1COCCO1 C1CO1 c1ccoc1 C=O CC=O CC(C)=O "
-    "CCC=O C=CC=O O=CC=O OC=O CC(O)=O CCC(O)=O COC=O CC(=O)OC Oc1ccccc1 COc1ccccc1 O=Cc1ccccc1 NCC(O)=O CC(N)C(O)=O "
-    "OCC(N)C(O)=O CC(O)C(O)=O O=C1CCCN1 O=C1CCCCC1 O=C1CCCO1 CF FC(F)F CC(F)F Fc1ccccc1 OCC(F)F CS CCS CSC c1ccsc1 "
-    "c1cscn1 CS(C)=O CS(C)(=O)=O Sc1ccccc1 CCl ClCCl Clc1ccccc1 ClC(Cl)Cl CC(=O)Cl CNCC(O)=O NCCO "
-    "CCCCCCC CC(C)CC(C)C OCCCCO O=C(O)CCC(O)=O NC(=O)c1ccccc1 OC(=O)c1ccccc1 CCCc1ccccc1 c1ccc2[nH]ccc2c1 CC(=O)c1ccccc1 "
-    "O=[N+]([O-])c1ccccc1 CCCCCCCCO C1CCC2CCCC2C1"
-).split()
+SMILES = Path(__file__).with_name("mixed.smi")
 
 
 def ethanols(count: int) -> list[jqc.Molecule]:
@@ -57,19 +48,19 @@ def ethanols(count: int) -> list[jqc.Molecule]:
 
 
 def mixed(count: int) -> list[jqc.Molecule]:
-    """Molecules of `SMILES`, evenly taken."""
+    """Molecules of `mixed.smi`, evenly taken, in random order."""
     from rdkit import Chem
     from rdkit.Chem import AllChem
 
     found = []
-    for smiles in [SMILES[int(place)] for place in np.linspace(0, len(SMILES) - 1, count)]:
+    lines = SMILES.read_text().split()
+    for smiles in [lines[int(place)] for place in np.linspace(0, len(lines) - 1, count)]:
         molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
         AllChem.EmbedMolecule(molecule, randomSeed=1)
         AllChem.MMFFOptimizeMolecule(molecule)
         positions = np.asarray(molecule.GetConformer().GetPositions())
-        found.append(
-            jqc.Molecule.from_arrays([atom.GetSymbol() for atom in molecule.GetAtoms()], positions / 0.529177210544)
-        )
+        symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
+        found.append(jqc.Molecule.from_arrays(symbols, positions, "angstrom"))
     return [found[place] for place in np.random.default_rng(0).permutation(count)]
 
 

@@ -69,8 +69,8 @@ class WarmupCommand:
                     print(f"{name} failed: {error}", file=sys.stderr, flush=True)
                 print(f"{done} of {len(kinds)}: {name}, {programs.compiled} programs compiled", flush=True)
         print(
-            f"{len(kinds)} kinds of molecules: {programs.compiled} programs compiled, {programs.found} found in the cache, "
-            f"{time.perf_counter() - started:.0f} s"
+            f"{len(kinds)} kinds of molecules: {programs.compiled} programs compiled, {programs.found} found in the "
+            f"cache, {time.perf_counter() - started:.0f} s"
         )
         return 0
 
