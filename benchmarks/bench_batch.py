@@ -90,10 +90,12 @@ def chunks(molecules: list[jqc.Molecule], size: int) -> Iterator[list[jqc.Molecu
         yield molecules[start : start + size]
 
 
-def compare(name: str, molecules: list[jqc.Molecule], xc: str, chunk: int, options: dict[str, int]) -> dict:
+def compare(
+    name: str, molecules: list[jqc.Molecule], xc: str, chunk: int, waste: float, options: dict[str, int]
+) -> dict:
     """One row: both codes in turn over chunks of the set, and the ratio of their seconds (above one: jqc is faster)."""
     start = time.perf_counter()
-    classes = jqc.size_classes(molecules, BASIS, AUXILIARY, GRID_LEVEL)
+    classes = jqc.size_classes(molecules, BASIS, AUXILIARY, GRID_LEVEL, waste)
     choosing = time.perf_counter() - start
     print(classes, flush=True)
     start = time.perf_counter()
@@ -152,15 +154,14 @@ def environment(options: dict[str, int]) -> dict:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="8 geometries and 10 molecules with PBE; under two minutes"
-    )
+    parser.add_argument("--quick", action="store_true", help="6 geometries and 4 molecules with PBE; under two minutes")
     parser.add_argument("--json", type=Path, help="write the rows here")
     parser.add_argument("--sets", nargs="+", choices=("ethanol", "mixed"), default=("ethanol", "mixed"))
     parser.add_argument("--functionals", nargs="+", default=("pbe", "b3lyp"))
     parser.add_argument(
         "--chunk", type=int, default=20, help="molecules that one code solves before the other has its turn"
     )
+    parser.add_argument("--waste", type=float, default=0.3, help="bound on the padding of size classes")
     parser.add_argument("--width", type=int, help="slots of a program")
     parser.add_argument("--lanes", type=int, help="threads with an SCF of their own")
     given = parser.parse_args()
@@ -169,11 +170,11 @@ def main() -> None:
     options = {name: value for name in ("width", "lanes") if (value := getattr(given, name)) is not None}
     if given.quick:
         given.functionals = ("pbe",)
-    sets = {"ethanol": ethanols(8 if given.quick else 64), "mixed": mixed(10 if given.quick else 100)}
+    sets = {"ethanol": ethanols(6 if given.quick else 64), "mixed": mixed(4 if given.quick else 100)}
     rows = []
     for name in given.sets:
         for xc in given.functionals:
-            rows.append(compare(name, sets[name], xc, given.chunk, options))
+            rows.append(compare(name, sets[name], xc, given.chunk, given.waste, options))
             print(json.dumps(rows[-1], indent=1), flush=True)
             jax.clear_caches()
             if given.json:

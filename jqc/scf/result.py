@@ -121,14 +121,14 @@ class SCFResult:
         """Dipole moment Σ_A Z_A R_A − tr(D r) in e·bohr, (3,); about the origin."""
         n = self.dm.shape[-1]
         nuclear = np.asarray(self.system.core_charges) @ np.asarray(self.system.coords)
-        return nuclear - np.einsum("xmn,mn->x", self.system.dipole[:, :n, :n], self._total_dm)
+        return nuclear - np.einsum("xmn,mn->x", np.asarray(self.system.dipole)[:, :n, :n], self._total_dm)
 
     @property
     def charges(self) -> np.ndarray:
         """Mulliken charges q_A = Z_A − Σ_{μ∈A} (DS)_μμ (doi:10.1063/1.1740588), (atom,)."""
         n = self.dm.shape[-1]
-        populations = np.sum(np.asarray(self._total_dm) * np.asarray(self.system.overlap[:n, :n]), axis=1)
-        atoms = np.asarray(self.system.ao_atom[:n])
+        populations = np.sum(np.asarray(self._total_dm) * np.asarray(self.system.overlap)[:n, :n], axis=1)
+        atoms = np.asarray(self.system.ao_atom)[:n]
         n_atoms = int((np.asarray(self.system.numbers) > 0).sum())
         return np.asarray(self.system.core_charges)[:n_atoms] - np.bincount(atoms, populations, n_atoms)
 

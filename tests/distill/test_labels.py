@@ -9,6 +9,7 @@ from jqc.data.record import from_file, to_bytes
 from jqc.distill.exchange import ExchangeLabels, named, stored_exchange
 from jqc.distill.labels import LARGEST_RISE, SMALLEST_RISE, LabelSettings, label, padded_point
 from jqc.errors import InputError
+from jqc.programs import counted
 from jqc.scf import grassmann
 from jqc.system import Molecule, build_system, size_classes
 
@@ -97,6 +98,17 @@ def test_neither_padding_nor_company_changes_a_label(water, example, labels, set
         # Signs of orbitals are free, and tangents and what belongs to them follow the orbitals.
         same = (np.abs(array), np.abs(labels[name])) if array.ndim > 2 else (array, labels[name])
         np.testing.assert_allclose(*same, atol=1e-7, err_msg=name)
+
+
+def test_a_second_molecule_of_a_class_makes_no_program(water):
+    """Of another formula, with other numbers of orbitals and electrons."""
+    fluoride = Molecule.from_arrays(["F", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.75]])
+    settings = LabelSettings("slater", "sto-3g", grid_level=0, derivatives=1)
+    room = size_classes([water, fluoride], "sto-3g", grid_level=0, waste=0.9).classes[0].lengths
+    label(water, "water", settings, room)
+    with counted() as programs:
+        label(fluoride, "fluoride", settings, room)
+    assert programs.made == 0
 
 
 def test_the_name_and_the_seed_choose_the_tangents(water, settings, labels):
