@@ -113,8 +113,9 @@ class SCFResult:
         return float(self.parts.n_electrons_quadrature)
 
     @property
-    def _total_dm(self) -> Array:
-        return self.dm if self.dm.ndim == 2 else self.dm.sum(0)
+    def _total_dm(self) -> np.ndarray:
+        dm = np.asarray(self.dm)
+        return dm if dm.ndim == 2 else dm.sum(0)
 
     @property
     def dipole(self) -> np.ndarray:
@@ -127,7 +128,7 @@ class SCFResult:
     def charges(self) -> np.ndarray:
         """Mulliken charges q_A = Z_A − Σ_{μ∈A} (DS)_μμ (doi:10.1063/1.1740588), (atom,)."""
         n = self.dm.shape[-1]
-        populations = np.sum(np.asarray(self._total_dm) * np.asarray(self.system.overlap)[:n, :n], axis=1)
+        populations = np.sum(self._total_dm * np.asarray(self.system.overlap)[:n, :n], axis=1)
         atoms = np.asarray(self.system.ao_atom)[:n]
         n_atoms = int((np.asarray(self.system.numbers) > 0).sum())
         return np.asarray(self.system.core_charges)[:n_atoms] - np.bincount(atoms, populations, n_atoms)
