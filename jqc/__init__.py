@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jqc.response import forces
-    from jqc.scf import SCFResult, SCFSettings, energy, scf
-    from jqc.system import Molecule, System, build_system
+    from jqc.scf import SCFResult, SCFSettings, energy, scf, scf_batch
+    from jqc.system import Molecule, System, build_system, build_systems, size_classes
     from jqc.xc import functional
 
 __version__ = "0.1.0"
@@ -18,12 +18,15 @@ _HOME = {
     "Molecule": "jqc.system",
     "System": "jqc.system",
     "build_system": "jqc.system",
+    "build_systems": "jqc.system",
     "functional": "jqc.xc",
     "SCFResult": "jqc.scf",
     "SCFSettings": "jqc.scf",
     "energy": "jqc.scf",
     "forces": "jqc.response",
     "scf": "jqc.scf",
+    "scf_batch": "jqc.scf",
+    "size_classes": "jqc.system",
 }
 
 __all__ = [
@@ -33,10 +36,13 @@ __all__ = [
     "System",
     "__version__",
     "build_system",
+    "build_systems",
     "energy",
     "forces",
     "functional",
     "scf",
+    "scf_batch",
+    "size_classes",
 ]
 
 

@@ -1,9 +1,11 @@
 """What arrays share with the rest of the process: BLAS threads, memory of the C library, the system's memory maps."""
 
 import ctypes
+import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 KEPT = 2**28
@@ -16,17 +18,47 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Options of glibc's mallopt."""
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Limited:
+    """BLAS threads of the process while contexts of `single_threaded_blas` are open, in any thread."""
+
+    def __init__(self):
+        self.lock, self.contexts, self.limits = threading.Lock(), 0, ExitStack()
+
+    def enter(self) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        with self.lock:
+            if not self.contexts:
+                self.limits.enter_context(ThreadpoolController().limit(limits=1, user_api="blas"))
+            self.contexts += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.contexts -= 1
+            if not self.contexts:
+                self.limits.close()
+
+
+_LIMITED = _Limited()
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """One BLAS thread inside this context.
+    """One BLAS thread inside this context; contexts of several threads may overlap, the last one ends the limit.
 
     XLA calls LAPACK for eigenvectors on CPUs. OpenBLAS lets its threads spin for some 30 ms after every call, on cores
     that XLA's next product needs; for a hundred orbitals that was a third of an SCF iteration.
     """
-    from threadpoolctl import ThreadpoolController
-
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
+    _LIMITED.enter()
+    try:
         yield
+    finally:
+        _LIMITED.leave()
 
 
 def keep_freed_memory(largest: int = KEPT) -> None:

@@ -14,7 +14,20 @@ PACKAGE = ROOT / "jqc"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"units", "errors", "files", "typing", "numerics", "davidson", "krylov", "process", "timing", "devices", "group"},
+    {
+        "units",
+        "errors",
+        "files",
+        "typing",
+        "numerics",
+        "davidson",
+        "krylov",
+        "process",
+        "programs",
+        "timing",
+        "devices",
+        "group",
+    },
     {"system", "equivariant", "training", "data"},
     {"xc"},
     {"scf"},

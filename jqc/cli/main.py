@@ -70,6 +70,7 @@ def parse(arguments: Sequence[str]) -> Command:
     from jqc.cli.optimize import OptimizeCommand
     from jqc.cli.scf import ScfCommand
     from jqc.cli.vibrations import VibrationsCommand
+    from jqc.cli.warmup import WarmupCommand
 
     return tyro.extras.subcommand_cli_from_dict(
         {
@@ -81,6 +82,7 @@ def parse(arguments: Sequence[str]) -> Command:
             "label": LabelCommand,
             "distill": DistillCommand,
             "evaluate": EvaluateCommand,
+            "warmup": WarmupCommand,
             "info": InfoCommand,
         },
         prog="jqc",

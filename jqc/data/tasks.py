@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Generic, NamedTuple, TypeVar, cast
 
 from jqc.errors import InputError
-from jqc.process import keep_freed_memory
+from jqc.process import cores, keep_freed_memory
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
@@ -93,7 +93,7 @@ def _in_workers(
     count: int,
     initializer: Callable[[], object] | None,
 ) -> Iterator[Outcome[Value]]:
-    threads = max(1, _cores() // count)
+    threads = max(1, cores() // count)
     waiting = deque((name, task, 1) for name, task in tasks.items())
     idle: list[_Worker] = []
     busy: dict[Connection, tuple[_Worker, str, Task, int]] = {}
@@ -175,8 +175,3 @@ def _last_words(process: SpawnProcess) -> str:
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     hint = ", which a system short of memory does" if code == -signal.SIGKILL else ""
     return f"its worker {how} {ATTEMPTS} times{hint}"
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,8 +10,8 @@ from jqc.data.record import check_attributes
 from jqc.data.store import Store, check_name, open_store
 from jqc.distill.labels import LabelSettings, label
 from jqc.errors import InputError, StoreError
-from jqc.system import Molecule
-from jqc.system.lengths import Lengths, classes, needed_by_name, shared_lengths
+from jqc.system import Molecule, size_classes
+from jqc.system.lengths import Lengths
 from jqc.system.molecule import read_frames
 
 
@@ -109,16 +109,9 @@ def shared_rooms(molecules: Mapping[str, Molecule], settings: LabelSettings) -> 
     Raises:
         BasisError: an unknown basis, or one that has functions for no molecule.
     """
-    needed = needed_by_name(molecules, settings.basis, settings.aux_basis)
-    names = list(needed)
-    rooms = {}
-    for members in classes([needed[name].orbitals for name in names]):
-        inside = [names[index] for index in members]
-        room = shared_lengths(
-            [molecules[name] for name in inside], settings.basis, settings.aux_basis, settings.grid_level
-        )
-        rooms |= dict.fromkeys(inside, room)
-    return rooms
+    names, all_molecules = list(molecules), list(molecules.values())
+    classes = size_classes(all_molecules, settings.basis, settings.aux_basis, settings.grid_level)
+    return {names[place]: room for place, room in classes.rooms.items()}
 
 
 def run_task(task: LabelTask) -> None:

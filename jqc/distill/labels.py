@@ -23,7 +23,7 @@ from jqc.scf.result import SCFResult
 from jqc.system import Molecule, System, build_system, keep_orbitals
 from jqc.system.grid import check_level
 from jqc.system.lengths import Lengths
-from jqc.system.padding import pad_axis, size_class
+from jqc.system.padding import pad_axis
 from jqc.typing import Array, Bool, Float
 from jqc.xc.base import Functional
 
@@ -139,9 +139,9 @@ def _around(result: SCFResult, settings: LabelSettings, name: str) -> Arrays:
 
 def padded_point(system: System, mo_coeff: Float[Array, "*spin ao mo"]) -> Point:
     """The solution with columns of zeros, so that molecules of one size class share programs."""
-    at = point(system, mo_coeff)
+    at = point(system, np.asarray(mo_coeff))  # pyright: ignore[reportArgumentType]
     widened = lambda frame, n: jnp.asarray(pad_axis(np.asarray(frame), n, -1))  # noqa: E731
-    return Point(widened(at.occupied, size_class(at.occupied.shape[-1])), widened(at.virtual, system.n_padded))
+    return Point(widened(at.occupied, system.occupied), widened(at.virtual, system.n_padded))
 
 
 def curvature(at: Point, mo_energy: Float[np.ndarray, "spin mo"]) -> Float[np.ndarray, "spin virt occ"]:

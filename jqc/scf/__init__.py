@@ -7,12 +7,13 @@ in its parent whenever it is first imported, so a function of that name could no
 import sys
 from types import ModuleType
 
+from jqc.scf.batch import scf_batch
 from jqc.scf.energy import EnergyParts, energy
 from jqc.scf.result import SCFResult
 from jqc.scf.solve import scf
 from jqc.scf.step import SCFSettings
 
-__all__ = ["EnergyParts", "SCFResult", "SCFSettings", "energy", "scf"]
+__all__ = ["EnergyParts", "SCFResult", "SCFSettings", "energy", "scf", "scf_batch"]
 
 
 class _CallablePackage(ModuleType):

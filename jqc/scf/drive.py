@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.process import single_threaded_blas
+from jqc.programs import compiled
 from jqc.scf import direct, newton
 from jqc.scf.canonical import canonical
 from jqc.scf.descent import Descent
@@ -23,7 +24,7 @@ from jqc.scf.step import SCFSettings, SCFState, diagonalise, in_orthonormal_basi
 from jqc.system import System, keep_orbitals
 from jqc.system.keep import kept_shapes
 from jqc.timing import stage
-from jqc.typing import Array, Float, Int
+from jqc.typing import Array, Bool, Float, Int
 from jqc.xc.base import Functional
 from jqc.xc.quadrature import read_by
 
@@ -47,12 +48,14 @@ def advance(
     n_occ: int,
 ) -> SCFState:
     """DIIS until converged, stalled for `patience` iterations, or at `limit` iterations in all."""
+    step = lambda state: iterate(functional, system, state, settings, n_occ)  # noqa: E731
+    return jax.lax.while_loop(lambda state: going(state, patience, limit), step, state)
 
-    def going(state):
-        stalled = state.iteration - state.best_iteration >= patience
-        return ~state.converged & ~stalled & (state.iteration < limit) & jnp.isfinite(state.energy)
 
-    return jax.lax.while_loop(going, lambda state: iterate(functional, system, state, settings, n_occ), state)
+def going(state: SCFState, patience: Int[Array, ""], limit: Int[Array, ""]) -> Bool[Array, ""]:
+    """Whether DIIS goes on."""
+    stalled = state.iteration - state.best_iteration >= patience
+    return ~state.converged & ~stalled & (state.iteration < limit) & jnp.isfinite(state.energy)
 
 
 @partial(jax.jit, static_argnames="method")
@@ -84,20 +87,19 @@ def run_diis(
     limit: int,
     n_occ: int,
     progress: Progress | None,
+    budget: int | None = None,
 ) -> tuple[SCFState, System]:
-    """Iterate from a guessed density; also hands back the system with what is kept for its run.
+    """Iterate from a guessed density; also hands back the system with what is kept for its run, within a budget.
 
     Programs are compiled before orbitals are evaluated: the compiler's memory is free again before they take theirs,
     which decides the peak.
     """
-    with stage("compile"):
-        shapes = kept_shapes(system)
-        ingredients = read_by(functional)
-        first = _start.lower(starter, shapes, dm, settings, ingredients).compile()
-        begun = jax.eval_shape(partial(_start, ingredients=ingredients), starter, shapes, dm, settings)
-        options = settings, jnp.asarray(patience), jnp.asarray(limit)
-        program = advance.lower(functional, shapes, begun, *options, n_occ).compile()
-    system = keep_orbitals(system)
+    shapes = kept_shapes(system, budget)
+    ingredients = read_by(functional)
+    first = compiled(_start, starter, shapes, dm, settings, ingredients)
+    begun = jax.eval_shape(partial(_start, ingredients=ingredients), starter, shapes, dm, settings)
+    program = compiled(advance, functional, shapes, begun, settings, jnp.asarray(patience), jnp.asarray(limit), n_occ)
+    system = keep_orbitals(system, budget)
     with stage("scf"), single_threaded_blas():
         state = first(starter, system, dm, settings)
         run = lambda state, limit: program(functional, system, state, settings, jnp.asarray(patience), limit)  # noqa: E731
@@ -123,8 +125,7 @@ def run_start(
     natural: bool,
 ) -> tuple[SCFState, System]:
     """Orbitals of a guessed density, and the system with what is kept for its run; see `_filled`."""
-    with stage("compile"):
-        first = _start.lower(starter, kept_shapes(system), dm, settings, read_by(functional)).compile()
+    first = compiled(_start, starter, kept_shapes(system), dm, settings, read_by(functional))
     system = keep_orbitals(system)
     with stage("scf"), single_threaded_blas():
         return _filled(system, first(starter, system, dm, settings), natural), system
@@ -141,11 +142,10 @@ def run_minimiser(
     progress: Progress | None,
 ) -> SCFState:
     """Minimise from the orbitals of an SCF state."""
-    with stage("compile"):
-        at = _point_of(state, n_occ)
-        first = begin.lower(functional, system, at, method).compile()
-        begun = jax.eval_shape(partial(begin, method=method), functional, system, at)
-        program = descend.lower(functional, system, begun, settings, jnp.asarray(limit), method).compile()
+    at = compiled(_point_of, state, n_occ)(state)
+    first = compiled(begin, functional, system, at, method)
+    begun = jax.eval_shape(partial(begin, method=method), functional, system, at)
+    program = compiled(descend, functional, system, begun, settings, jnp.asarray(limit), method)
     with stage("scf"), single_threaded_blas():
         found = replace(first(functional, system, at), iteration=state.iteration)
         run = lambda found, limit: program(functional, system, found, settings, limit)  # noqa: E731

@@ -82,7 +82,9 @@ def point(system: System, mo_coeff: Float[Array, "*spin ao mo"], spin_resolved: 
 def frames(
     counts: Sequence[int], n_padded: int, mo_coeff: Float[Array, "*spin ao mo"], spin_resolved: bool = False
 ) -> Point:
-    """`point` of electrons counted by spin, with `n_padded` rows."""
+    """`point` of electrons counted by spin, with `n_padded` rows; orbitals on the host stay there."""
+    # There, because a program would be compiled for every number of orbitals.
+    on = np if isinstance(mo_coeff, np.ndarray) else jnp
     n_mo = mo_coeff.shape[-1]
     if max(counts) > n_mo:
         raise InputError(f"{n_mo} orbitals cannot hold {max(counts)} electrons of one spin; pass all orbitals.")
@@ -90,10 +92,10 @@ def frames(
         raise InputError(f"{counts[0]} and {counts[1]} electrons need orbitals of both spins; pass (2, ao, mo).")
     spins = [mo_coeff] * (1 + spin_resolved) if mo_coeff.ndim == 2 else list(mo_coeff)
     occ, virt = max(counts), n_mo - min(counts)
-    padded = [jnp.pad(c, ((0, n_padded - c.shape[0]), (0, 0))) for c in spins]
-    occupied = [jnp.pad(c[:, :n], ((0, 0), (0, occ - n))) for c, n in zip(padded, counts, strict=False)]
-    virtual = [jnp.pad(c[:, n:], ((0, 0), (0, virt - n_mo + n))) for c, n in zip(padded, counts, strict=False)]
-    return Point(jnp.stack(occupied), jnp.stack(virtual))
+    padded = [on.pad(c, ((0, n_padded - c.shape[0]), (0, 0))) for c in spins]
+    occupied = [on.pad(c[:, :n], ((0, 0), (0, occ - n))) for c, n in zip(padded, counts, strict=False)]
+    virtual = [on.pad(c[:, n:], ((0, 0), (0, virt - n_mo + n))) for c, n in zip(padded, counts, strict=False)]
+    return Point(on.stack(occupied), on.stack(virtual))  # pyright: ignore[reportArgumentType]
 
 
 def spin_tangent(x: Tangent, sign: int = 1) -> Tangent:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import ConvergenceError
+from jqc.programs import compiled
 from jqc.scf.energy import EnergyParts
 from jqc.scf.step import SCFState, canonical
 from jqc.system import System
@@ -45,19 +45,25 @@ class SCFResult:
     @classmethod
     def from_state(cls, functional: Functional, system: System, state: SCFState) -> "SCFResult":
         """Strip the padding of a final state."""
-        n_ao, n_mo = int(system.n_ao), int(state.present.sum())
-        mo_energy, mo_coeff = _canonical(state)
-        squeeze = (lambda array: array[0]) if state.dm.shape[0] == 1 else (lambda array: array)
+        mo_energy, mo_coeff = compiled(_canonical, state)(state)
+        n_ao, n_mo = int(system.n_ao), int(np.asarray(state.present).sum())
+        restricted = state.dm.shape[0] == 1
+
+        def cut(array, *lengths):
+            # On the host: a slice on the device, or jnp.asarray, is a program of its own for every number of orbitals.
+            inside = np.asarray(array)[:, *map(slice, lengths)]
+            return jax.device_put(inside[0] if restricted else inside)
+
         return cls(
             functional=functional,
             system=system,
             energy=float(state.energy),
             parts=jax.tree.map(float, state.parts),
             smearing=float(state.smearing),
-            dm=squeeze(state.dm[:, :n_ao, :n_ao]),
-            mo_coeff=squeeze(mo_coeff[:, :n_ao, :n_mo]),
-            mo_energy=squeeze(mo_energy[:, :n_mo]),
-            occupations=squeeze(state.occupations[:, :n_mo]),
+            dm=cut(state.dm, n_ao, n_ao),
+            mo_coeff=cut(mo_coeff, n_ao, n_mo),
+            mo_energy=cut(mo_energy, n_mo),
+            occupations=cut(state.occupations, n_mo),
             features=state.u,
             iterations=int(state.iteration),
             residual=float(state.residual),
@@ -107,22 +113,23 @@ class SCFResult:
         return float(self.parts.n_electrons_quadrature)
 
     @property
-    def _total_dm(self) -> Array:
-        return self.dm if self.dm.ndim == 2 else self.dm.sum(0)
+    def _total_dm(self) -> np.ndarray:
+        dm = np.asarray(self.dm)
+        return dm if dm.ndim == 2 else dm.sum(0)
 
     @property
     def dipole(self) -> np.ndarray:
         """Dipole moment Σ_A Z_A R_A − tr(D r) in e·bohr, (3,); about the origin."""
         n = self.dm.shape[-1]
         nuclear = np.asarray(self.system.core_charges) @ np.asarray(self.system.coords)
-        return nuclear - np.einsum("xmn,mn->x", self.system.dipole[:, :n, :n], self._total_dm)
+        return nuclear - np.einsum("xmn,mn->x", np.asarray(self.system.dipole)[:, :n, :n], self._total_dm)
 
     @property
     def charges(self) -> np.ndarray:
         """Mulliken charges q_A = Z_A − Σ_{μ∈A} (DS)_μμ (doi:10.1063/1.1740588), (atom,)."""
         n = self.dm.shape[-1]
-        populations = np.sum(np.asarray(self._total_dm) * np.asarray(self.system.overlap[:n, :n]), axis=1)
-        atoms = np.asarray(self.system.ao_atom[:n])
+        populations = np.sum(self._total_dm * np.asarray(self.system.overlap)[:n, :n], axis=1)
+        atoms = np.asarray(self.system.ao_atom)[:n]
         n_atoms = int((np.asarray(self.system.numbers) > 0).sum())
         return np.asarray(self.system.core_charges)[:n_atoms] - np.bincount(atoms, populations, n_atoms)
 
@@ -142,8 +149,8 @@ class SCFResult:
         if self.dm.ndim == 2:
             return 0.0
         n = self.dm.shape[-1]
-        overlap = self.system.overlap[:n, :n]
+        overlap = np.asarray(self.system.overlap)[:n, :n]
         alpha, beta = (int(n) for n in self.system.electrons)
-        shared = jnp.einsum("mn,nl,lk,km->", self.dm[0], overlap, self.dm[1], overlap)
+        shared = np.sum((np.asarray(self.dm[0]) @ overlap) * (np.asarray(self.dm[1]) @ overlap).T)
         spin = 0.5 * (alpha - beta)
         return float(spin * (spin + 1) + beta - shared)

@@ -4,7 +4,9 @@ Blocks with similar numbers of reaching shells form a group, so that each group 
 little padding, and one scan in the compiled program.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import jax
@@ -99,32 +101,45 @@ def make_groups(
 
     Groups take the shapes of `like`, the last one growing where blocks find no room; without, shapes of their own.
     """
-    blocks = -(-len(grid.weights) // grid.block)
-    missing = blocks * grid.block - len(grid.weights)
-    # Padding points repeat the last point at weight zero: they reach no shell that it does not.
-    coords = np.pad(grid.coords, ((0, missing), (0, 0)), mode="edge").reshape(blocks, grid.block, 3)
-    weights = pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
+    coords, weights = in_blocks(grid)
     reach = reaching(coords, shells, atom_coords)
-    members, shapes = _into_shapes(like, reach, shells) if like else _by_width(reach, shells)
+    members, shapes = _into_shapes(like or shared_shapes([reach], [shells]), reach, shells)
     return tuple(
         replace(_gather(m, s, coords, weights, reach, shells), precision=precision)
         for m, s in zip(members, shapes, strict=True)
     )
 
 
-def _by_width(reach: list[np.ndarray], shells: tuple[Shells, ...]) -> tuple[list[np.ndarray], list[GroupShape]]:
-    """Blocks below each ceiling, and shapes that hold them; a group too small for a program joins a wider one."""
-    fraction = _row_counts(reach) / _orbital_count(shells)
-    groups, waiting = [], np.zeros(0, dtype=int)
-    for low, high in zip((-1.0, *CEILINGS[:-1]), CEILINGS, strict=True):
-        waiting = np.concatenate([waiting, np.flatnonzero((fraction > low) & (fraction <= high))])
-        if waiting.size >= SMALLEST_GROUP * fraction.size:
-            groups.append(waiting)
-            waiting = waiting[:0]
-    if waiting.size:
-        rest = [groups.pop()] if groups else []
-        groups.append(np.concatenate([*rest, waiting]))
-    return groups, [_rounded(_needs(members, reach), shells) for members in groups]
+def in_blocks(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Points (block, grid, 3) and weights (block, grid) of a grid; the last block is filled up."""
+    blocks = -(-len(grid.weights) // grid.block)
+    missing = blocks * grid.block - len(grid.weights)
+    # Padding points repeat the last point at weight zero: they reach no shell that it does not.
+    coords = np.pad(grid.coords, ((0, missing), (0, 0)), mode="edge").reshape(blocks, grid.block, 3)
+    return coords, pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
+
+
+def shared_shapes(reaches: Sequence[list[np.ndarray]], shells: Sequence[tuple[Shells, ...]]) -> tuple[GroupShape, ...]:
+    """Shapes of groups that hold the blocks of each of these molecules or geometries, given what is `reaching` them.
+
+    Groups hold blocks below each ceiling; one too small for a program joins a wider one. Blocks wider than any ceiling
+    are as many as in the molecule with most of them, so that each molecule's find room, narrow ones in wide places.
+    """
+    counts = [max(each) for each in zip(*map(_shell_counts, shells), strict=True)]
+    fractions = [_row_counts(reach) / _orbital_count(counts) for reach in reaches]
+    wider = lambda ceiling: max(int((fraction > ceiling).sum()) for fraction in fractions)  # noqa: E731
+    smallest = SMALLEST_GROUP * wider(-1.0)
+    bounds = [-1.0]
+    for ceiling in CEILINGS[:-1]:
+        if wider(bounds[-1]) - wider(ceiling) >= smallest:
+            bounds.append(ceiling)
+    if len(bounds) > 1 and wider(bounds[-1]) < smallest:
+        bounds.pop()
+    shapes = []
+    for low, high in zip(bounds, (*bounds[1:], CEILINGS[-1]), strict=True):
+        held = [_needs(np.flatnonzero(f <= high), reach) for f, reach in zip(fractions, reaches, strict=True)]
+        shapes.append(replace(reduce(GroupShape.joined, held), blocks=wider(low) - wider(high)))
+    return tuple(_rounded(shape, counts) for shape in shapes)
 
 
 def _into_shapes(
@@ -147,7 +162,7 @@ def _into_shapes(
         waiting = waiting[~fits]
     needs, last = _needs(waiting, reach), like[-1]
     if last.joined(needs) != last:
-        last = last.joined(_rounded(needs, shells, spare=int(np.ceil(np.sqrt(rows.size) / 2))))
+        last = last.joined(_rounded(needs, _shell_counts(shells), spare=int(np.ceil(np.sqrt(rows.size) / 2))))
     return [*members, waiting], [*like[:-1], last]
 
 
@@ -163,15 +178,15 @@ def _needs(members: np.ndarray, reach: list[np.ndarray]) -> GroupShape:
     return GroupShape(members.size, widest(_row_counts(masks)), tuple(widest(mask.sum(1)) for mask in masks))
 
 
-def _rounded(needs: GroupShape, shells: tuple[Shells, ...], spare: int = 0) -> GroupShape:
+def _rounded(needs: GroupShape, counts: Sequence[int], spare: int = 0) -> GroupShape:
     """A shape of which few occur; with `spare` blocks also one more step of orbitals and shells."""
 
     def room(needed: int, total: int) -> int:
         step = max(1, -(-total // STEPS))
         return min(total, (-(-needed // step) + (spare > 0)) * step)
 
-    active = [room(n, int((s.offset < s.offset[-1]).sum())) for n, s in zip(needs.active, shells, strict=True)]
-    return GroupShape(size_class(needs.blocks + spare), room(needs.rows, _orbital_count(shells)), tuple(active))
+    active = tuple(room(n, count) for n, count in zip(needs.active, counts, strict=True))
+    return GroupShape(size_class(needs.blocks + spare), room(needs.rows, _orbital_count(counts)), active)
 
 
 def _gather(members, shape: GroupShape, coords, weights, reach, shells) -> BlockGroup:
@@ -189,9 +204,14 @@ def _gather(members, shape: GroupShape, coords, weights, reach, shells) -> Block
     )
 
 
-def _orbital_count(shells: tuple[Shells, ...]) -> int:
-    """Orbitals of all shells but the padding."""
-    return sum((2 * l + 1) * int((s.offset < s.offset[-1]).sum()) for l, s in enumerate(shells))
+def _shell_counts(shells: tuple[Shells, ...]) -> list[int]:
+    """Shells of each angular momentum but the padding."""
+    return [int((s.offset < s.offset[-1]).sum()) for s in shells]
+
+
+def _orbital_count(counts: Sequence[int]) -> int:
+    """Orbitals of that many shells of each angular momentum."""
+    return sum((2 * l + 1) * count for l, count in enumerate(counts))
 
 
 def _active(mask: np.ndarray, places: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from jqc.errors import InputError, MemoryLimitError
@@ -96,9 +97,13 @@ def plan(size: Size, memory: int | None) -> Plan:
     return Plan(storage, min(ORBITAL_BUDGET, room - held) // ORBITAL_STEP * ORBITAL_STEP)
 
 
-def orbital_budget() -> int:
-    """Bytes that kept orbitals may take where nothing else is said: a sixth of the machine's memory, 3 GiB at most."""
-    return min(ORBITAL_BUDGET, machine_memory() // 6)
+def orbital_budget(systems: int = 1) -> int:
+    """Bytes that the kept orbitals of each of some systems may take at the same time, where nothing else is said.
+
+    A sixth of the machine's or, where there is one, the accelerator's memory in all, `ORBITAL_BUDGET` each at most.
+    """
+    device = jax.local_devices()[0].memory_stats() or {}
+    return min(ORBITAL_BUDGET, device.get("bytes_limit", machine_memory()) // 6 // systems)
 
 
 def _storage(size: Size, room: int) -> str:

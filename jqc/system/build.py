@@ -15,7 +15,7 @@ from jqc.system.factors import Factor
 from jqc.system.grid import check_level, compact_grid, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.integrals import one_electron
-from jqc.system.lengths import Lengths, lengths_of
+from jqc.system.lengths import Lengths, lengths_of, occupied_columns
 from jqc.system.molecule import Molecule
 from jqc.system.padding import pad_axis, size_class
 from jqc.system.repulsion import factor_like, make_factor, plan_for
@@ -32,6 +32,7 @@ class System:
     Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω; `exchange`
     says whether they serve exact exchange too ("df"), or the host's quadrature `on_grid` does ("grid"), or nothing.
     Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
+    `occupied` columns are enough for the occupied orbitals of either spin, padding included.
     `basis` and `aux_basis` are names, or texts where a basis has none.
     """
 
@@ -50,6 +51,7 @@ class System:
     on_grid: Int[Array, ""] | None
     shells: tuple[Shells, ...]
     groups: tuple[BlockGroup, ...]
+    occupied: int = field(metadata={"static": True})
     basis: str = field(metadata={"static": True})
     aux_basis: str = field(metadata={"static": True})
     coulomb: str = field(metadata={"static": True})
@@ -153,7 +155,7 @@ def build_system(
         molecule,
         mole,
         matrices,
-        room.atoms,
+        room,
         repulsion={0.0: factor},
         on_grid=grid_exchange(mole) if exchange == "grid" else None,
         shells=jax.tree.map(jnp.asarray, shells),
@@ -170,13 +172,22 @@ CHOICES = {"coulomb": ("df", "exact"), "exchange": ("df", "grid", "none"), "prec
 """What `build_system` knows under each option."""
 
 
+def check_choices(**options: str) -> None:
+    """Refuse what `build_system` does not know under an option.
+
+    Raises:
+        InputError: it is none of `CHOICES`.
+    """
+    for name, value in options.items():
+        if value not in CHOICES[name]:
+            raise InputError(f"unknown {name} {value!r}; choose {' or '.join(map(repr, CHOICES[name]))}.")
+
+
 def _check_options(
     coulomb: str, grid_level: int, grid: tuple[np.ndarray, np.ndarray] | None, exchange: str, precision: str
 ) -> None:
     require_double_precision()
-    for name, value in {"coulomb": coulomb, "exchange": exchange, "precision": precision}.items():
-        if value not in CHOICES[name]:
-            raise InputError(f"unknown {name} {value!r}; choose {' or '.join(map(repr, CHOICES[name]))}.")
+    check_choices(coulomb=coulomb, exchange=exchange, precision=precision)
     if coulomb == "exact" and exchange != "df":
         raise InputError(f"exchange={exchange!r} goes with coulomb='df'; exact integrals serve exchange as they are.")
     check_level(grid_level)
@@ -189,15 +200,15 @@ def _check_options(
 
 def _room(like: System | Lengths | None, mole) -> Lengths:
     """Lengths to fill at least; a system of another size is no pattern."""
-    least = Lengths(atoms=size_class(mole.natm), orbitals=size_class(mole.nao))
+    least = Lengths(size_class(mole.natm), size_class(mole.nao), occupied_columns(mole))
     if isinstance(like, System):
         like = lengths_of(like) if like.n_padded == least.orbitals else None
     return least if like is None else like.joined(least)
 
 
-def _assemble(molecule, mole, matrices, n_atoms: int, **others) -> System:
+def _assemble(molecule, mole, matrices, room: Lengths, **others) -> System:
     """Pad everything to its length and hand it to the device."""
-    n_padded = int(others["shells"][0].offset[-1])
+    n_padded, n_atoms = room.orbitals, room.atoms
 
     def square(matrix):
         return jnp.asarray(pad_axis(pad_axis(matrix, n_padded, -1), n_padded, -2))
@@ -215,6 +226,7 @@ def _assemble(molecule, mole, matrices, n_atoms: int, **others) -> System:
         dipole=square(matrices["dipole"]),
         ao_atom=jnp.asarray(pad_axis(ao_atom, n_padded, value=n_atoms)),
         core_charges=jnp.asarray(pad_axis(mole.atom_charges().astype(float), n_atoms)),
+        occupied=room.occupied,
         **others,
     )
 

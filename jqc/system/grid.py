@@ -55,6 +55,14 @@ def check_level(level: int) -> None:
         raise InputError(f"grid level {level!r} does not exist; choose 0 (coarse) to 9 (fine).")
 
 
+def most_points(mole, level: int) -> int:
+    """Points of the atoms' grids at one of PySCF's levels: a molecule has no more, and a few per cent less."""
+    from pyscf.dft.gen_grid import Grids
+
+    weights = {symbol: len(weights) for symbol, (_, weights) in Grids(mole).gen_atomic_grids(mole, level=level).items()}
+    return sum(weights[mole.atom_symbol(atom)] for atom in range(mole.natm))
+
+
 def molecular_grid(mole, level: int | None, n_ao: int) -> Grid:
     """Becke grid of a molecule at one of PySCF's levels 0…9, or compact, in blocks for `n_ao` orbitals."""
     from pyscf.data.elements import charge

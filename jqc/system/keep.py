@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jqc.process import release_freed_memory
+from jqc.programs import compiled
 from jqc.system.blocks import BlockGroup, group_orbitals
 from jqc.system.build import System
 from jqc.timing import stage
@@ -13,27 +14,37 @@ from jqc.timing import stage
 _evaluate = jax.jit(group_orbitals)
 
 
-def keep_orbitals(system: System) -> System:
-    """The system with φ and ∇φ on the grid evaluated, group by group (narrow ones first), as long as memory lasts.
+def keep_orbitals(system: System, budget: int | None = None) -> System:
+    """The system with φ and ∇φ on the grid evaluated, group by group (narrow ones first), within a budget of bytes.
 
     `scf` does so by itself for as long as it runs; do it where `energy` is called many times at one geometry.
-    Positions are no longer differentiable through what is kept.
+    Positions are no longer differentiable through what is kept. The budget is the system's own, or a smaller one.
     """
-    with stage("compile"):
-        programs = [_evaluate.lower(system.shells, system.coords, group).compile() for group in _within(system)]
+    within = _within(system, budget)
+    programs = [compiled(_evaluate, system.shells, system.coords, group) for group in within]
     # What compiling has left behind is handed back before the largest arrays of all are made.
     release_freed_memory()
     with stage("grid"):
         kept = [
             replace(group, orbitals=program(system.shells, system.coords, group))
-            for program, group in zip(programs, _within(system), strict=True)
+            for program, group in zip(programs, within, strict=True)
         ]
         return jax.block_until_ready(replace(system, groups=(*kept, *system.groups[len(kept) :])))
 
 
-def kept_shapes(system: System) -> System:
+def evaluated(system: System, budget: int) -> System:
+    """What `keep_orbitals` returns, as a function to be compiled into a program."""
+    kept = [
+        replace(group, orbitals=group_orbitals(system.shells, system.coords, group))
+        for group in _within(system, budget)
+    ]
+    return replace(system, groups=(*kept, *system.groups[len(kept) :]))
+
+
+def kept_shapes(system: System, budget: int | None = None) -> System:
     """What `keep_orbitals` would return, with a shape in place of each kept array: programs are compiled for it."""
-    kept = [replace(group, orbitals=jax.ShapeDtypeStruct(_shape(group), group.dtype)) for group in _within(system)]  # pyright: ignore[reportArgumentType]
+    shape = lambda group: jax.ShapeDtypeStruct(_shape(group), group.dtype)  # noqa: E731
+    kept = [replace(group, orbitals=shape(group)) for group in _within(system, budget)]
     return replace(system, groups=(*kept, *system.groups[len(kept) :]))
 
 
@@ -48,9 +59,9 @@ def _shape(group: BlockGroup) -> tuple[int, int, int, int]:
     return blocks, rows, 4, group.weights.shape[1]
 
 
-def _within(system: System) -> list[BlockGroup]:
+def _within(system: System, budget: int | None) -> list[BlockGroup]:
     """Leading groups that fit the budget together, without their orbitals."""
-    kept, budget = [], system.orbital_bytes
+    kept, budget = [], system.orbital_bytes if budget is None else min(system.orbital_bytes, budget)
     for group in system.groups:
         budget -= orbital_bytes(group)
         if budget < 0:

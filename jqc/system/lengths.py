@@ -1,18 +1,15 @@
 """Array lengths of a system: what compiled programs are keyed on, shared by systems that are made alike."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass
 from itertools import zip_longest
-from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from jqc.errors import BasisError
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
-from jqc.system.blocks import GroupShape, make_groups, shape_of
-from jqc.system.grid import molecular_grid
+from jqc.system.blocks import GroupShape, shape_of
 from jqc.system.gto import Shells
 from jqc.system.molecule import Molecule
 from jqc.system.padding import size_class
@@ -25,13 +22,14 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class Lengths:
-    """Room for atoms, orbitals, fitting functions, shells and blocks; what a system needs beyond it, it takes.
+    """Room for atoms, orbitals, occupied ones, fitting functions, shells and blocks; what a system lacks, it takes.
 
     `shells` holds places and primitives for each angular momentum.
     """
 
     atoms: int = 0
     orbitals: int = 0
+    occupied: int = 0
     factors: int = 0
     shells: tuple[tuple[int, int], ...] = ()
     groups: tuple[GroupShape, ...] = ()
@@ -42,10 +40,15 @@ class Lengths:
         return Lengths(
             max(self.atoms, other.atoms),
             max(self.orbitals, other.orbitals),
+            max(self.occupied, other.occupied),
             max(self.factors, other.factors),
             tuple((max(a[0], b[0]), max(a[1], b[1])) for a, b in pairs),
             self.groups or other.groups,
         )
+
+    def holds(self, other: "Lengths") -> bool:
+        """Whether there is room for all that the other has room for, groups of blocks left aside."""
+        return self.joined(other) == self
 
 
 def lengths_of(system: "System") -> Lengths:
@@ -53,6 +56,7 @@ def lengths_of(system: "System") -> Lengths:
     return Lengths(
         system.coords.shape[0],
         system.n_padded,
+        system.occupied,
         system.n_factor,
         _places(system.shells),
         tuple(map(shape_of, system.groups)),
@@ -61,6 +65,11 @@ def lengths_of(system: "System") -> Lengths:
 
 def _places(shells: tuple[Shells, ...]) -> tuple[tuple[int, int], ...]:
     return tuple((each.exponents.shape[0], each.exponents.shape[1]) for each in shells)
+
+
+def occupied_columns(mole) -> int:
+    """Columns for the occupied orbitals of either spin, at least one."""
+    return min(size_class(mole.nao), size_class(max(1, *mole.nelec)))
 
 
 def lengths_needed(molecule: Molecule, basis: str, aux_basis: str | None = None) -> Lengths:
@@ -73,9 +82,19 @@ def lengths_needed(molecule: Molecule, basis: str, aux_basis: str | None = None)
     return Lengths(
         size_class(mole.natm),
         n_padded,
+        occupied_columns(mole),
         size_class(make_auxmol(mole, auxiliary).nao),
         _places(make_shells(mole, n_padded)),
     )
+
+
+Formula = tuple[tuple[int, ...], int, int]
+"""Nuclear charges in order, charge and spin: what all lengths but those of blocks depend on."""
+
+
+def formula(molecule: Molecule) -> Formula:
+    """The formula of a molecule."""
+    return tuple(sorted(np.asarray(molecule.numbers).tolist())), molecule.charge, molecule.spin
 
 
 def needed_by_name(molecules: Mapping[Name, Molecule], basis: str, aux_basis: str | None = None) -> dict[Name, Lengths]:
@@ -84,39 +103,17 @@ def needed_by_name(molecules: Mapping[Name, Molecule], basis: str, aux_basis: st
     Raises:
         BasisError: an unknown basis, or one that has functions for no molecule.
     """
-    formulas = {name: tuple(sorted(np.asarray(each.numbers).tolist())) for name, each in molecules.items()}
-    found: dict[tuple[int, ...], Lengths] = {}
+    formulas = {name: formula(each) for name, each in molecules.items()}
+    found: dict[Formula, Lengths] = {}
     refused: BasisError | None = None
-    for formula, molecule in {formulas[name]: each for name, each in molecules.items()}.items():
+    for key, molecule in {formulas[name]: each for name, each in molecules.items()}.items():
         try:
-            found[formula] = lengths_needed(molecule, basis, aux_basis)
+            found[key] = lengths_needed(molecule, basis, aux_basis)
         except BasisError as error:
             refused = error
     if refused and not found:
         raise refused
-    return {name: found[formula] for name, formula in formulas.items() if formula in found}
-
-
-SPARE_BLOCKS = 0.25
-"""Blocks beyond those of its largest molecule that a class has room for."""
-
-
-def shared_lengths(
-    molecules: Sequence[Molecule], basis: str, aux_basis: str | None = None, grid_level: int = 3
-) -> Lengths:
-    """Lengths that each of these molecules fits into, so that one compiled program serves them all.
-
-    Groups are those of the molecule with most orbitals; the last one holds any block, and some to spare.
-    """
-    needed = needed_by_name(dict(enumerate(molecules)), basis, aux_basis)
-    room = reduce(Lengths.joined, needed.values())
-    mole = make_mole(molecules[max(needed, key=lambda each: needed[each].orbitals)], basis)
-    shells = make_shells(mole, room.orbitals, room.shells)
-    groups = make_groups(molecular_grid(mole, grid_level, room.orbitals), shells, mole.atom_coords())
-    *narrow, last = map(shape_of, groups)
-    blocks = sum(group.blocks for group in (*narrow, last))
-    widest = GroupShape(last.blocks + ceil(SPARE_BLOCKS * blocks), room.orbitals, tuple(n - 1 for n, _ in room.shells))
-    return replace(room, groups=(*narrow, widest))
+    return {name: found[key] for name, key in formulas.items() if key in found}
 
 
 def classes(sizes: Sequence[int], ratio: float = 0.85) -> list[list[int]]:

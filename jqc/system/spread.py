@@ -40,6 +40,12 @@ def spread(system: System, mesh: Mesh) -> System:
     return replace(rest, groups=groups, repulsion=repulsion)
 
 
+def is_local(system: System) -> bool:
+    """Whether all of a system lies on one device."""
+    arrays = not any(isinstance(factor, Streamed) for factor in system.repulsion.values())
+    return arrays and system.on_grid is None and not any(group.mesh for group in system.groups)
+
+
 def _blocks(group: BlockGroup, mesh: Mesh, own: NamedSharding) -> BlockGroup:
     """A group with empty blocks up to an even share; they repeat the last one's points at weight zero."""
     missing = -group.weights.shape[0] % mesh.size

@@ -9,9 +9,9 @@ from jqc.data.record import from_file, to_bytes
 from jqc.distill.exchange import ExchangeLabels, named, stored_exchange
 from jqc.distill.labels import LARGEST_RISE, SMALLEST_RISE, LabelSettings, label, padded_point
 from jqc.errors import InputError
+from jqc.programs import counted
 from jqc.scf import grassmann
-from jqc.system import Molecule, build_system
-from jqc.system.lengths import shared_lengths
+from jqc.system import Molecule, build_system, size_classes
 
 SAME = 1e-9
 """Hartree; what padding and the order of summation may change."""
@@ -90,13 +90,25 @@ def test_displaced_densities_lie_in_the_range(labels):
 
 
 def test_neither_padding_nor_company_changes_a_label(water, example, labels, settings):
-    room = shared_lengths([water, example("formamide")], settings.basis, grid_level=settings.grid_level)
+    both = [water, example("formamide")]
+    room = size_classes(both, settings.basis, grid_level=settings.grid_level, waste=0.9).classes[0].lengths
     other = label(water, "water", settings, room)
     assert other.keys() == labels.keys()
     for name, (array, _) in other.items():
         # Signs of orbitals are free, and tangents and what belongs to them follow the orbitals.
         same = (np.abs(array), np.abs(labels[name])) if array.ndim > 2 else (array, labels[name])
         np.testing.assert_allclose(*same, atol=1e-7, err_msg=name)
+
+
+def test_a_second_molecule_of_a_class_makes_no_program(water):
+    """Of another formula, with other numbers of orbitals and electrons."""
+    fluoride = Molecule.from_arrays(["F", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, 1.75]])
+    settings = LabelSettings("slater", "sto-3g", grid_level=0, derivatives=1)
+    room = size_classes([water, fluoride], "sto-3g", grid_level=0, waste=0.9).classes[0].lengths
+    label(water, "water", settings, room)
+    with counted() as programs:
+        label(fluoride, "fluoride", settings, room)
+    assert programs.made == 0
 
 
 def test_the_name_and_the_seed_choose_the_tangents(water, settings, labels):

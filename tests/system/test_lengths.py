@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import jqc
 from jqc.scf.drive import advance
-from jqc.system import build_system
-from jqc.system.lengths import Lengths, classes, lengths_needed, lengths_of, shared_lengths
+from jqc.system import build_system, size_classes
+from jqc.system.lengths import Lengths, classes, lengths_needed, lengths_of
 
 SAME = 1e-9
 """Hartree; padding and other groups change the order of summation."""
@@ -22,7 +22,7 @@ def pair(water, hydroxyl):
 
 @pytest.fixture(scope="module")
 def room(pair) -> Lengths:
-    return shared_lengths(pair, "def2-svp", grid_level=0)
+    return size_classes(pair, grid_level=0, waste=0.9).classes[0].lengths
 
 
 def test_energies_are_those_without_padding(pair, room):
@@ -47,7 +47,7 @@ def test_molecules_of_a_class_share_shapes_and_programs(pair, room):
 def test_needed_lengths_are_those_of_the_system(water):
     needed = lengths_needed(water, "def2-svp")
     made = lengths_of(build_system(water, grid_level=0))
-    assert needed == Lengths(made.atoms, made.orbitals, made.factors, made.shells)
+    assert needed == Lengths(made.atoms, made.orbitals, made.occupied, made.factors, made.shells)
 
 
 def test_a_basis_with_fewer_angular_momenta_fits_too(water, room):

@@ -7,8 +7,7 @@ import pytest
 
 import jqc
 from jqc.scf.guess import initial_dm
-from jqc.system import build_system
-from jqc.system.lengths import shared_lengths
+from jqc.system import build_system, size_classes
 from jqc.system.sampled import sample, with_orbitals
 from jqc.xc.quadrature import features, xc_energy
 
@@ -58,6 +57,6 @@ def compact_error(molecule, system, dm, name):
 
 
 def test_shapes_are_shared(water, hydroxyl):
-    room = shared_lengths([water, hydroxyl], "def2-svp", grid_level=0)
+    room = size_classes([water, hydroxyl], grid_level=0, waste=0.9).classes[0].lengths
     shells = [jax.tree.map(np.shape, sample(molecule, "def2-svp", 0, room).shells) for molecule in (water, hydroxyl)]
     assert shells[0] == shells[1]

@@ -1,0 +1,186 @@
+"""Many molecules in one process, jqc beside PySCF on the same cores: 64 geometries of ethanol, 100 mixed molecules.
+
+Jobs are whole ones, integrals, grids and the choice of size classes included, and alternate in chunks, so that both
+codes meet the same load of the machine. PySCF solves one molecule after another on all cores; jqc hands them to
+`scf_batch`. Both get the same geometries, basis, fitting set, grid level and thresholds. Before, jqc solves one
+molecule of each size class, which compiles; these seconds are told apart. Programs that chunks make are counted.
+
+The mixed set is made of `mixed.smi` by RDKit (ETKDG, MMFF): H, C, N, O, F, S and Cl, up to nine heavy atoms.
+
+    python benchmarks/bench_batch.py --json docs/results/bench_batch.json
+    python benchmarks/bench_batch.py --quick
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import numpy as np
+
+import jqc
+from jqc.process import cores, keep_freed_memory
+from jqc.programs import counted
+from jqc.system.classes import SizeClasses
+
+MOLECULES = Path(__file__).parents[1] / "examples" / "molecules"
+BASIS, AUXILIARY, GRID_LEVEL = "def2-svp", "def2-universal-jkfit", 3
+ENERGY_TOLERANCE, RESIDUAL_TOLERANCE = 1e-9, 3e-5
+
+SMILES = Path(__file__).with_name("mixed.smi")
+
+
+def ethanols(count: int) -> list[jqc.Molecule]:
+    """Geometries of ethanol: atoms moved by 0.05 bohr, normally distributed."""
+    molecule, random = jqc.Molecule.from_xyz(MOLECULES / "ethanol.xyz"), np.random.default_rng(0)
+    coords = np.asarray(molecule.coords)
+    return [jqc.Molecule(molecule.numbers, coords + random.normal(0, 0.05, coords.shape)) for _ in range(count)]
+
+
+def mixed(count: int) -> list[jqc.Molecule]:
+    """Molecules of `mixed.smi`, evenly taken, in random order."""
+    from rdkit import Chem
+    from rdkit.Chem import AllChem
+
+    found = []
+    lines = SMILES.read_text().split()
+    for smiles in [lines[int(place)] for place in np.linspace(0, len(lines) - 1, count)]:
+        molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        AllChem.EmbedMolecule(molecule, randomSeed=1)
+        AllChem.MMFFOptimizeMolecule(molecule)
+        positions = np.asarray(molecule.GetConformer().GetPositions())
+        symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
+        found.append(jqc.Molecule.from_arrays(symbols, positions, "angstrom"))
+    return [found[place] for place in np.random.default_rng(0).permutation(count)]
+
+
+def pyscf_energies(molecules: list[jqc.Molecule], xc: str) -> list[float]:
+    """One after another on all cores."""
+    from pyscf import dft, gto
+
+    energies = []
+    for molecule in molecules:
+        atoms = list(zip(molecule.symbols, np.asarray(molecule.coords), strict=True))
+        solver = dft.RKS(gto.M(atom=atoms, unit="Bohr", basis=BASIS, verbose=0), xc=xc).density_fit(auxbasis=AUXILIARY)
+        solver.grids.level = GRID_LEVEL
+        solver.conv_tol, solver.conv_tol_grad = ENERGY_TOLERANCE, RESIDUAL_TOLERANCE
+        energies.append(float(solver.kernel()))
+    return energies
+
+
+def jqc_energies(molecules: list[jqc.Molecule], xc: str, classes: SizeClasses, **options: int) -> list[float]:
+    """All of them as one batch."""
+    settings = jqc.SCFSettings(energy_tolerance=ENERGY_TOLERANCE, residual_tolerance=RESIDUAL_TOLERANCE)
+    systems = jqc.build_systems(molecules, BASIS, AUXILIARY, grid_level=GRID_LEVEL, classes=classes)
+    return [result.check().energy for result in jqc.scf_batch(systems, xc, settings=settings, **options)]
+
+
+def chunks(molecules: list[jqc.Molecule], size: int) -> Iterator[list[jqc.Molecule]]:
+    for start in range(0, len(molecules), size):
+        yield molecules[start : start + size]
+
+
+def compare(
+    name: str, molecules: list[jqc.Molecule], xc: str, chunk: int, waste: float, options: dict[str, int]
+) -> dict:
+    """One row: both codes in turn over chunks of the set, and the ratio of their seconds (above one: jqc is faster)."""
+    start = time.perf_counter()
+    classes = jqc.size_classes(molecules, BASIS, AUXILIARY, GRID_LEVEL, waste)
+    choosing = time.perf_counter() - start
+    print(classes, flush=True)
+    start = time.perf_counter()
+    with counted() as before:
+        jqc_energies([molecules[each.members[0]] for each in classes.classes], xc, classes, **options)
+    warming = time.perf_counter() - start
+    ours, theirs, differences = [], [], []
+    with counted() as programs:
+        for part in chunks(molecules, chunk):
+            start = time.perf_counter()
+            energies = jqc_energies(part, xc, classes, **options)
+            middle = time.perf_counter()
+            reference = pyscf_energies(part, xc)
+            ours.append(middle - start)
+            theirs.append(time.perf_counter() - middle)
+            differences += [abs(a - b) for a, b in zip(energies, reference, strict=True)]
+            print(f"{name} {xc}: {len(differences)} of {len(molecules)}, ratio {theirs[-1] / ours[-1]:.2f}", flush=True)
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "set": name,
+        "functional": xc,
+        "molecules": len(molecules),
+        "jqc_molecules_per_s": len(molecules) / (sum(ours) + choosing),
+        "pyscf_molecules_per_s": len(molecules) / sum(theirs),
+        "ratio_vs_pyscf": sum(theirs) / (sum(ours) + choosing),
+        "ratio_of_chunks": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
+        "largest_difference_uEh": max(differences) * 1e6,
+        "classes": len(classes.classes),
+        "waste": classes.waste,
+        "choosing_classes_s": choosing,
+        "first_of_each_class_s": warming,
+        "programs_made_first": before.made,
+        "programs_made_then": programs.made,
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+    }
+
+
+def environment(options: dict[str, int]) -> dict:
+    """What the figures were measured with."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=MOLECULES).stdout.strip()
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    processor = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+    return {
+        "commit": commit,
+        "machine": processor,
+        "device": jax.devices()[0].device_kind,
+        "cores": cores(),
+        "options": options,
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "pyscf", "numpy")},
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="6 geometries and 4 molecules with PBE; under two minutes")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    parser.add_argument("--sets", nargs="+", choices=("ethanol", "mixed"), default=("ethanol", "mixed"))
+    parser.add_argument("--functionals", nargs="+", default=("pbe", "b3lyp"))
+    parser.add_argument(
+        "--chunk", type=int, default=20, help="molecules that one code solves before the other has its turn"
+    )
+    parser.add_argument("--waste", type=float, default=0.3, help="bound on the padding of size classes")
+    parser.add_argument("--width", type=int, help="slots of a program")
+    parser.add_argument("--lanes", type=int, help="threads with an SCF of their own")
+    given = parser.parse_args()
+    keep_freed_memory()
+    jax.config.update("jax_enable_x64", True)
+    options = {name: value for name in ("width", "lanes") if (value := getattr(given, name)) is not None}
+    if given.quick:
+        given.functionals = ("pbe",)
+    sets = {"ethanol": ethanols(6 if given.quick else 64), "mixed": mixed(4 if given.quick else 100)}
+    rows = []
+    for name in given.sets:
+        for xc in given.functionals:
+            rows.append(compare(name, sets[name], xc, given.chunk, given.waste, options))
+            print(json.dumps(rows[-1], indent=1), flush=True)
+            jax.clear_caches()
+            if given.json:
+                given.json.parent.mkdir(parents=True, exist_ok=True)
+                given.json.write_text(json.dumps({"environment": environment(options), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
