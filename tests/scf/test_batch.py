@@ -59,8 +59,8 @@ def build(molecules, classes):
         ("pbe", {"lanes": 1}),
         ("pbe", {"lanes": 3}),
         ("pbe", {"width": 2}),
-        (HYBRID, {}),
-        (HYBRID, {"width": 4}),
+        pytest.param(HYBRID, {}, marks=pytest.mark.slow),
+        pytest.param(HYBRID, {"width": 4}, marks=pytest.mark.slow),
     ],
 )
 def test_results_are_those_of_scf_and_compile_once(xc, options, build, alone):

@@ -80,7 +80,7 @@ def test_two_processes_give_what_one_does(undisturbed):
     assert steps == [*range(7, STEPS, 7), STEPS]
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_the_death_of_one_ends_the_other_and_both_go_on_again(undisturbed, tmp_path, victim):
     folder = tmp_path / "run"
     with group(folder, STEPS, STEPS) as processes:
@@ -95,7 +95,7 @@ def test_the_death_of_one_ends_the_other_and_both_go_on_again(undisturbed, tmp_p
         assert all(np.array_equal(expected[name], found[name]) for name in expected)
 
 
-@pytest.mark.parametrize("interrupted", [(0, 1), (1,)])
+@pytest.mark.parametrize("interrupted", [pytest.param((0, 1), marks=pytest.mark.slow), (1,)])
 def test_an_interrupt_of_any_stops_all_at_the_same_step(tmp_path, interrupted):
     folder = tmp_path / "run"
     with group(folder, LONG, LONG) as processes:
