@@ -93,11 +93,15 @@ class LabelCommand:
 
     @contextmanager
     def _labour(self) -> Iterator[Callable[..., "Iterator[Outcome]"]]:
-        """How tasks are run: here, in processes, or on a cluster, which answers before anything is written."""
-        from jqc.data.tasks import run_tasks
+        """How tasks are run: on devices, in processes, or on a cluster, which answers before any file is made."""
+        import jax
+
+        from jqc.data.tasks import run_in_threads, run_tasks
 
         if self.scheduler is None:
-            yield partial(run_tasks, workers=self.workers)
+            places = [partial(jax.default_device, device) for device in jax.local_devices()]
+            shared = self.workers == 1 and len(places) > 1
+            yield partial(run_in_threads, contexts=places) if shared else partial(run_tasks, workers=self.workers)
             return
         from jqc.data.cluster import run_on_cluster
         from jqc.data.scheduler import connected

@@ -5,7 +5,7 @@ from jqc.data.progress import with_progress
 from jqc.data.record import Record
 from jqc.data.scheduler import Cluster, connected
 from jqc.data.store import Store, open_store
-from jqc.data.tasks import Outcome, run_tasks
+from jqc.data.tasks import Outcome, run_in_threads, run_tasks
 
 __all__ = [
     "Cluster",
@@ -14,6 +14,7 @@ __all__ = [
     "Store",
     "connected",
     "open_store",
+    "run_in_threads",
     "run_on_cluster",
     "run_tasks",
     "with_progress",

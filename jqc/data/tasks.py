@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
 from typing import Generic, NamedTuple, TypeVar, cast
 
 from jqc.errors import InputError
@@ -70,6 +71,39 @@ def _here(
         initializer()
     for name, task in tasks.items():
         yield Outcome(name, *attempted(function, task))
+
+
+def run_in_threads(
+    function: Callable[[Task], Value],
+    tasks: Mapping[str, Task],
+    contexts: Sequence[Callable[[], AbstractContextManager[object]]],
+    initializer: Callable[[], object] | None = None,
+) -> Iterator[Outcome[Value]]:
+    """Outcomes of `function` on every task, as they end: one thread inside each context, such as a device of JAX's.
+
+    Closing the iterator leaves threads to end what they are at.
+
+    >>> from contextlib import nullcontext
+    >>> sorted(outcome.value for outcome in run_in_threads(abs, {"first": -1, "second": 2}, [nullcontext] * 2))
+    [1, 2]
+    """
+    if initializer:
+        initializer()
+    waiting, done = deque(tasks.items()), SimpleQueue()
+
+    def serve(context: Callable[[], AbstractContextManager[object]]) -> None:
+        with context(), suppress(IndexError):
+            while True:
+                name, task = waiting.popleft()
+                done.put(Outcome(name, *attempted(function, task)))
+
+    for context in contexts:
+        threading.Thread(target=serve, args=(context,), daemon=True).start()
+    try:
+        for _ in tasks:
+            yield done.get()
+    finally:
+        waiting.clear()
 
 
 def attempted(function: Callable[[Task], Value], task: Task) -> tuple[Value | None, str | None]:

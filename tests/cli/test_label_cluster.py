@@ -10,10 +10,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from jqc.cli.main import run
+from jqc.data import open_store
 
 QUICK = ("--basis", "sto-3g", "--grid-level", "0", "--derivatives", "1", "--xc", "pbe0")
 
@@ -73,7 +75,6 @@ def children(pid: int) -> list[int]:
     return [each.pid for each in sorted(started, key=psutil.Process.create_time) if "spawn_main" in str(each.cmdline())]
 
 
-@pytest.mark.slow
 def test_three_processes_of_which_one_is_killed_twice(molecules, undisturbed, tmp_path):
     with labelling(molecules, tmp_path, "--workers", "3") as job:
         *others, victim = until(lambda: len(children(job.pid)) == 3 and children(job.pid))
@@ -87,6 +88,20 @@ def test_three_processes_of_which_one_is_killed_twice(molecules, undisturbed, tm
             os.kill(other, signal.SIGCONT)
         assert job.wait(PATIENCE) == 3
     assert contents(tmp_path / "labels") == undisturbed
+
+
+def test_devices_share_the_molecules(molecules, undisturbed, tmp_path, monkeypatch):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    with labelling(molecules, tmp_path) as job:
+        assert job.wait(PATIENCE) == 3
+    ours, theirs = open_store(tmp_path / "labels"), open_store(molecules.parent / "undisturbed")
+    assert ours.names() == theirs.names()
+    assert ours.failures() == theirs.failures()
+    for name in theirs.names():
+        one, other = ours.read(name).arrays, theirs.read(name).arrays
+        for key in ("energy", "dm", "mo_energy"):
+            np.testing.assert_allclose(one[key], other[key], rtol=0, atol=1e-10)
 
 
 @pytest.mark.slow

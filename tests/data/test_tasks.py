@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from jqc.data import run_tasks
+from jqc.data import run_in_threads, run_tasks
 from jqc.errors import InputError
 
 PATIENCE = 20.0  # s; a worker that should be gone by then hangs
@@ -148,3 +150,42 @@ if __name__ == "__main__":
     while alive(worker) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(worker)
+
+
+# --- threads ---
+
+
+def test_each_thread_works_inside_its_context():
+    inside, entered = threading.local(), []
+
+    @contextmanager
+    def place(number):
+        inside.number = number
+        entered.append(number)
+        yield
+
+    met = threading.Barrier(2, timeout=PATIENCE)
+
+    def number_of(task):
+        if task < 0:
+            raise ArithmeticError("no answer")
+        if task < 2:
+            met.wait()  # two threads are at work at once
+        return inside.number
+
+    tasks = {"first": 0, "second": 1, "third": 2, "bad": -1}
+    found = {each.name: each for each in run_in_threads(number_of, tasks, [partial(place, n) for n in (5, 7)])}
+    assert set(found) == set(tasks)
+    assert {found["first"].value, found["second"].value} == {5, 7} == set(entered)
+    assert found["third"].value in (5, 7)
+    assert found["bad"].error == "ArithmeticError: no answer"
+
+
+def test_closing_threads_leaves_what_waits():
+    begun = []
+    outcomes = run_in_threads(begun.append, {str(k): k for k in range(100)}, [nullcontext])
+    next(outcomes)
+    outcomes.close()
+    count = len(begun)
+    time.sleep(0.1)
+    assert len(begun) <= count + 1
