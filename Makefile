@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 
 # One thread per worker for PySCF; compiled programs are kept, and the compiler's false alarms about them are not. Programs
 # of SCFs are compiled in two thirds of the time, and run as fast, without the compiler's newer fusions (docs/performance.md).
-test: export JAX_COMPILATION_CACHE_DIR = $(CURDIR)/.jax_cache
+test: export JAX_COMPILATION_CACHE_DIR := $(or $(JAX_COMPILATION_CACHE_DIR),$(CURDIR)/.jax_cache)
 test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0
 test: export TF_CPP_MIN_LOG_LEVEL = 3
 test: export XLA_FLAGS = --xla_cpu_use_fusion_emitters=false
