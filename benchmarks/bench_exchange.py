@@ -62,13 +62,13 @@ def run(name: str, form: str) -> dict:
     import jqc
     from jqc.process import keep_freed_memory, single_threaded_blas
     from jqc.scf.repulsion import exchange_matrix, exchange_operator
-    from jqc.system import repulsion
+    from jqc.system import build
     from jqc.system.budget import Plan, orbital_budget
 
     keep_freed_memory()
     options = dict(FORMS[form])
     if options.pop("stream", False):
-        repulsion.plan = lambda size, memory: Plan("streamed", orbital_budget())
+        build.plan_for = lambda *_: Plan("streamed", orbital_budget())
     molecule = molecule_of(name)
     jqc.scf(jqc.build_system(molecule, **options), "b3lyp")  # compiles
     start = time.perf_counter()

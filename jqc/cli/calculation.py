@@ -99,16 +99,13 @@ def build(options: Calculation, molecule: "Molecule") -> "System":
     """The system that the options ask for."""
     from jqc.system import build_system
 
-    return build_system(
-        molecule,
-        options.basis,
-        options.aux_basis,
-        coulomb=options.coulomb,
-        grid_level=options.grid_level,
-        exchange=options.exchange,
-        precision=options.precision,
-        memory=options.memory,
-    )
+    return build_system(molecule, **system_options(options))
+
+
+def system_options(options: Calculation) -> dict[str, Any]:
+    """What decides a system besides its molecule, by the names that `build_system` has for it."""
+    names = ("basis", "aux_basis", "coulomb", "grid_level", "exchange", "precision", "memory")
+    return {name: getattr(options, name) for name in names}
 
 
 def solve(

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from jqc.cli.calculation import NOT_CONVERGED, Calculation, outputs, set_up_jax, timed, used_settings
+from jqc.cli.calculation import (
+    NOT_CONVERGED,
+    Calculation,
+    outputs,
+    set_up_jax,
+    system_options,
+    timed,
+    used_settings,
+)
 from jqc.cli.info import versions
 from jqc.cli.summary import print_atoms, print_table, to_dict
 from jqc.errors import ConvergenceError, InputError
@@ -77,15 +85,9 @@ class OptimizeCommand(Calculation):
         molecule = Molecule.from_xyz(self.file, self.charge, self.spin)
         calculator = JQC(
             functional(self.xc),
-            self.basis,
-            self.aux_basis,
-            self.coulomb,
-            self.grid_level,
-            molecule.charge,
-            molecule.spin,
-            exchange=self.exchange,
-            precision=self.precision,
-            memory=self.memory,
+            charge=molecule.charge,
+            spin=molecule.spin,
+            **system_options(self),
             solver=self.solver,
             max_iterations=self.max_iterations,
         )

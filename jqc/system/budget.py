@@ -51,7 +51,7 @@ class Size:
     @property
     def whole(self) -> int:
         """Bytes of the factor with all pairs."""
-        return 8 * self.fitting * (self.orbitals * (self.orbitals + 1) // 2)
+        return whole_bytes(self.orbitals, self.fitting)
 
     @property
     def screened(self) -> int:
@@ -106,9 +106,18 @@ def orbital_budget(systems: int = 1) -> int:
     return min(ORBITAL_BUDGET, device.get("bytes_limit", machine_memory()) // 6 // systems)
 
 
+def whole_bytes(orbitals: int, fitting: int) -> int:
+    """Bytes of a factor with all pairs."""
+    return 8 * fitting * (orbitals * (orbitals + 1) // 2)
+
+
+def whole_limit(room: int) -> int:
+    """Bytes up to which all pairs are kept in some room; whitening them at once takes the tensor three times over."""
+    return min(WHOLE_LIMIT, room // 3)
+
+
 def _storage(size: Size, room: int) -> str:
-    # Whitening all pairs at once takes the tensor three times over.
-    if size.whole <= min(WHOLE_LIMIT, room // 3):
+    if size.whole <= whole_limit(room):
         return "whole"
     return "screened" if size.screened <= room else "streamed"
 

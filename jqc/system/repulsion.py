@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jqc.system.basis import auxiliary_basis
-from jqc.system.budget import Plan, Size, atomic_points, plan
+from jqc.system.budget import (
+    Plan,
+    Size,
+    atomic_points,
+    machine_memory,
+    orbital_budget,
+    plan,
+    whole_bytes,
+    whole_limit,
+)
 from jqc.system.factors import Factor, Screened, Streamed
 from jqc.system.hosted import host_object
 from jqc.system.integrals import fitted_columns, repulsion_factor
@@ -23,9 +32,12 @@ def plan_for(mole, auxiliary, grid_level: int, memory: int | None) -> Plan:
     Raises:
         MemoryLimitError: see `jqc.system.budget.plan`.
     """
+    orbitals, fitting = size_class(mole.nao), size_class(fitting_functions(mole, auxiliary))
+    if memory is None and whole_bytes(orbitals, fitting) <= whole_limit(machine_memory() // 2):
+        return Plan("whole", orbital_budget())  # as most are, which neither pairs nor points need be counted for
     size = Size(
-        orbitals=size_class(mole.nao),
-        fitting=size_class(fitting_functions(mole, auxiliary)),
+        orbitals=orbitals,
+        fitting=fitting,
         pairs=size_class(sum(block.places.size for block in pair_blocks(mole))),
         points=atomic_points(mole, grid_level),
         spins=1 if mole.spin == 0 else 2,

@@ -14,7 +14,7 @@ from jqc.response import excitations, polarizability
 from jqc.scf.grassmann import gradient, hvp, point
 from jqc.scf.repulsion import exchange_on_pair
 from jqc.system import Molecule, build_system, with_range
-from jqc.system import repulsion as making
+from jqc.system import build as making
 from jqc.system.basis import make_mole
 from jqc.system.budget import Plan
 from jqc.system.factors import Streamed
@@ -33,7 +33,7 @@ def molecule(spin=0):
 @cache
 def system(storage, exchange="df", spin=0):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "plan", lambda size, memory: Plan(storage, 1 << 28))
+        patch.setattr(making, "plan_for", lambda *_: Plan(storage, 1 << 28))
         return build_system(molecule(spin), grid_level=1, exchange=exchange)
 
 
