@@ -31,8 +31,11 @@ def spread(system: System, mesh: Mesh) -> System:
     >>> bool(abs(jqc.scf(on_all, "pbe").energy - jqc.scf(helium, "pbe").energy) < 1e-9)
     True
     """
-    if system.on_grid is not None:
-        raise _not_here()
+    if _needs_host(system):
+        raise InputError(
+            "integrals that the host streams or makes in every pass cannot be spread over devices; grant more memory, "
+            "or build the system with exchange='df' or 'none'."
+        )
     whole, own = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     groups = tuple(_blocks(group, mesh, own) for group in system.groups)
     repulsion = {omega: _rows(factor, mesh, own, whole) for omega, factor in system.repulsion.items()}
@@ -42,8 +45,12 @@ def spread(system: System, mesh: Mesh) -> System:
 
 def is_local(system: System) -> bool:
     """Whether all of a system lies on one device."""
-    arrays = not any(isinstance(factor, Streamed) for factor in system.repulsion.values())
-    return arrays and system.on_grid is None and not any(group.mesh for group in system.groups)
+    return not _needs_host(system) and not any(group.mesh for group in system.groups)
+
+
+def _needs_host(system: System) -> bool:
+    """Whether the host takes part in every pass."""
+    return system.on_grid is not None or any(isinstance(factor, Streamed) for factor in system.repulsion.values())
 
 
 def _blocks(group: BlockGroup, mesh: Mesh, own: NamedSharding) -> BlockGroup:
@@ -56,19 +63,11 @@ def _blocks(group: BlockGroup, mesh: Mesh, own: NamedSharding) -> BlockGroup:
 
 def _rows(factor: Factor, mesh: Mesh, own: NamedSharding, whole: NamedSharding) -> Screened:
     """A factor with rows of zeros up to an even share."""
-    if isinstance(factor, Streamed):
-        raise _not_here()
+    assert not isinstance(factor, Streamed)
     rows = factor.rows if isinstance(factor, Screened) else factor
     pairs = factor.pairs if isinstance(factor, Screened) else jnp.arange(rows.shape[1])
     rows = jnp.pad(rows, ((0, -rows.shape[0] % (8 * mesh.size)), (0, 0)))
     return Screened(jax.device_put(rows, own), jax.device_put(pairs, whole), mesh)
-
-
-def _not_here() -> InputError:
-    return InputError(
-        "integrals that the host streams or makes in every pass cannot be spread over devices; grant more memory, or "
-        "build the system with exchange='df' or 'none'."
-    )
 
 
 def _repeated(leaf: Array, times: int) -> Array:
