@@ -16,6 +16,7 @@ from typing import Any
 import jax
 from jax import monitoring
 
+from jqc.process import release_freed_memory
 from jqc.timing import stage
 
 _MADE = "/jax/core/compile/backend_compile_duration"
@@ -27,10 +28,14 @@ _ONE_AT_A_TIME = threading.RLock()
 def compiled(function: Any, *arguments: Any) -> jax.stages.Compiled:
     """The program of a jitted function for these arguments, or shapes in their place; compiled where it is new.
 
-    Threads that ask for one program at the same time would each compile it; here the others wait, and find it.
+    Threads that ask for one program at the same time would each compile it; here the others wait, and find it. What
+    compiling has left behind is handed back before the program makes its arrays.
     """
-    with _ONE_AT_A_TIME, stage("compile"):
-        return function.lower(*arguments).compile()
+    with _ONE_AT_A_TIME, stage("compile"), counted() as programs:
+        program = function.lower(*arguments).compile()
+        if programs.made:
+            release_freed_memory()
+        return program
 
 
 @dataclass

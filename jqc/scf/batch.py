@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -129,4 +130,6 @@ def _posed(
             "a system that streams integrals from the host, or is spread over devices, has no place in a slot; leave "
             "out width and mesh."
         )
+    if not threaded:
+        system = replace(system, coarse=())
     return posed(system, functional, guess, restricted)

@@ -34,7 +34,7 @@ Progress = Callable[[int, float, float, float], None]
 MINIMISERS: dict[str, ModuleType] = {"newton": newton, "direct": direct}
 """Solvers that go downhill on the Grassmannian; each a module with `start` and `step`."""
 
-_start = jax.jit(start, static_argnames="ingredients")
+begin_diis = jax.jit(start, static_argnames="ingredients")
 
 
 @partial(jax.jit, static_argnames="n_occ", donate_argnames="state")
@@ -96,14 +96,14 @@ def run_diis(
     """
     shapes = kept_shapes(system, budget)
     ingredients = read_by(functional)
-    first = compiled(_start, starter, shapes, dm, settings, ingredients)
-    begun = jax.eval_shape(partial(_start, ingredients=ingredients), starter, shapes, dm, settings)
+    first = compiled(begin_diis, starter, shapes, dm, settings, ingredients)
+    begun = begin_diis.eval_shape(starter, shapes, dm, settings, ingredients)
     program = compiled(advance, functional, shapes, begun, settings, jnp.asarray(patience), jnp.asarray(limit), n_occ)
     system = keep_orbitals(system, budget)
     with stage("scf"), single_threaded_blas():
         state = first(starter, system, dm, settings)
         run = lambda state, limit: program(functional, system, state, settings, jnp.asarray(patience), limit)  # noqa: E731
-        return _watched(run, state, limit, progress), system
+        return watched(run, state, limit, progress), system
 
 
 @partial(jax.jit, static_argnames="natural")
@@ -125,7 +125,7 @@ def run_start(
     natural: bool,
 ) -> tuple[SCFState, System]:
     """Orbitals of a guessed density, and the system with what is kept for its run; see `_filled`."""
-    first = compiled(_start, starter, kept_shapes(system), dm, settings, read_by(functional))
+    first = compiled(begin_diis, starter, kept_shapes(system), dm, settings, read_by(functional))
     system = keep_orbitals(system)
     with stage("scf"), single_threaded_blas():
         return _filled(system, first(starter, system, dm, settings), natural), system
@@ -149,10 +149,10 @@ def run_minimiser(
     with stage("scf"), single_threaded_blas():
         found = replace(first(functional, system, at), iteration=state.iteration)
         run = lambda found, limit: program(functional, system, found, settings, limit)  # noqa: E731
-        return _with_point(state, _watched(run, found, limit, progress))
+        return _with_point(state, watched(run, found, limit, progress))
 
 
-def _watched(run, state, limit: int, progress: Progress | None):
+def watched(run, state, limit: int, progress: Progress | None):
     """All iterations at once, or one by one with a word after each."""
     if progress is None:
         return jax.block_until_ready(run(state, jnp.asarray(limit)))

@@ -70,7 +70,7 @@ def parts_and_features(
             exchange -= coefficient * dm.shape[0] / 2 * spin_energy
     u = features(system, dm, read_by(functional), occupied)
     parts = EnergyParts(
-        kinetic=jnp.sum(system.kinetic * total),
+        kinetic=jnp.sum(system.kinetic * dm),
         nuclear_attraction=jnp.sum(system.attraction * total),
         coulomb=coulomb_energy(system.repulsion[0.0], total),
         exact_exchange=exchange,

@@ -8,6 +8,7 @@ import numpy as np
 
 from jqc.errors import InputError, MoleculeError
 from jqc.process import make_room_for_programs
+from jqc.scf.coarse import run_on_two
 from jqc.scf.drive import MINIMISERS, Progress, run_diis, run_minimiser, run_start
 from jqc.scf.energy import parts_and_features
 from jqc.scf.guess import initial_dm
@@ -177,7 +178,8 @@ def solved(problem: Problem, how: Solver) -> SCFResult:
         state, kept = run_start(functional, starter, system, dm, how.settings, natural=not problem.named)
         return result_of(problem, minimised(problem, how, state, kept))
     n_occ, limit = how.columns(system), how.max_iterations
-    state, kept = run_diis(
+    run = run_on_two if system.coarse and problem.named else run_diis
+    state, kept = run(
         functional, starter, system, dm, how.settings, how.patience, limit, n_occ, how.progress, how.budget
     )
     if not how.ends_with(state):

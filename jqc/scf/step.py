@@ -159,7 +159,7 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
         history=history,
     )
     change = new.energy - state.energy
-    residual = jnp.linalg.norm(diis.commutator(*in_orthonormal_basis(system, new))) / jnp.sqrt(2.0)
+    residual = orbital_gradient(system, new)
     better = residual < 0.5 * state.best_residual
     return replace(
         new,
@@ -169,6 +169,11 @@ def iterate(functional: Functional, system: System, state: SCFState, settings: S
         best_iteration=jnp.where(better, new.iteration, state.best_iteration),
         converged=settings.met_by(change, residual),
     )
+
+
+def orbital_gradient(system: System, state: SCFState) -> Float[Array, ""]:
+    """Norm of [F, D] in an orthonormal basis, pairs of occupied and virtual orbitals counted once."""
+    return jnp.linalg.norm(diis.commutator(*in_orthonormal_basis(system, state))) / jnp.sqrt(2.0)
 
 
 def in_orthonormal_basis(

@@ -21,9 +21,6 @@ from jqc.system.gto import Shells
 from jqc.system.padding import pad_axis, size_class
 from jqc.typing import Array, Float, Int
 
-CUTOFF = 1e-8
-"""Orbital values and gradients below this are left out of a block; moves energies by some 1e-11 hartree."""
-
 CEILINGS = (0.07, 0.1, 0.14, 0.2, 0.27, 0.35, 0.45, 0.55, 0.65, 0.75, 0.87, 1.0)
 """Groups hold blocks that are reached by at most these fractions of all orbitals."""
 
@@ -64,10 +61,11 @@ class BlockGroup:
         return {"double": "float64", "single": "float32"}[self.precision]
 
 
-def reaching(grid_blocks: np.ndarray, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> list[np.ndarray]:
+def reaching(grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> list[np.ndarray]:
     """Which shells of each angular momentum reach each block, (block, shell) of bool, by nearest distance."""
-    distance = np.stack([np.sqrt(((grid_blocks - center) ** 2).sum(-1).min(axis=1)) for center in atom_coords], axis=1)
-    return [distance[:, s.atom] < shell_reach(s, l, CUTOFF) for l, s in enumerate(shells)]
+    coords, _ = in_blocks(grid)
+    distance = np.stack([np.sqrt(((coords - center) ** 2).sum(-1).min(axis=1)) for center in atom_coords], axis=1)
+    return [distance[:, s.atom] < shell_reach(s, l, grid.cutoff) for l, s in enumerate(shells)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def make_groups(
     Groups take the shapes of `like`, the last one growing where blocks find no room; without, shapes of their own.
     """
     coords, weights = in_blocks(grid)
-    reach = reaching(coords, shells, atom_coords)
+    reach = reaching(grid, shells, atom_coords)
     members, shapes = _into_shapes(like or shared_shapes([reach], [shells]), reach, shells)
     return tuple(
         replace(_gather(m, s, coords, weights, reach, shells), precision=precision)

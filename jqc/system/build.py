@@ -11,6 +11,7 @@ from jqc.numerics import require_double_precision
 from jqc.system.basis import auxiliary_basis, make_mole, make_shells
 from jqc.system.blocks import PRECISIONS, BlockGroup, make_groups
 from jqc.system.budget import Plan, memory_bytes, orbital_budget
+from jqc.system.coarse import coarse_groups
 from jqc.system.factors import Factor
 from jqc.system.grid import check_level, compact_grid, molecular_grid
 from jqc.system.gto import Shells
@@ -32,6 +33,7 @@ class System:
     Two-electron integrals are factors (μν|λσ) = Σ_L B_Lμν B_Lλσ over packed pairs μ ≥ ν, one per range ω; `exchange`
     says whether they serve exact exchange too ("df"), or the host's quadrature `on_grid` does ("grid"), or nothing.
     Padded orbitals have zero rows in every matrix, padded fitting functions zero rows in B, padded points zero weight.
+    `coarse` holds the blocks of a rougher quadrature for the first iterations, where that pays.
     `occupied` columns are enough for the occupied orbitals of either spin, padding included.
     `basis` and `aux_basis` are names, or texts where a basis has none.
     """
@@ -51,6 +53,7 @@ class System:
     on_grid: Int[Array, ""] | None
     shells: tuple[Shells, ...]
     groups: tuple[BlockGroup, ...]
+    coarse: tuple[BlockGroup, ...]
     occupied: int = field(metadata={"static": True})
     basis: str = field(metadata={"static": True})
     aux_basis: str = field(metadata={"static": True})
@@ -151,6 +154,7 @@ def build_system(
             molecular_grid(mole, grid_level, room.orbitals) if grid is None else compact_grid(*grid, room.orbitals)
         )
         groups = make_groups(quadrature, shells, mole.atom_coords(), room.groups, precision)
+        coarse = coarse_groups(mole, shells, room, quadrature, precision) if grid is None else ()
     return _assemble(
         molecule,
         mole,
@@ -160,6 +164,7 @@ def build_system(
         on_grid=grid_exchange(mole) if exchange == "grid" else None,
         shells=jax.tree.map(jnp.asarray, shells),
         groups=jax.tree.map(jnp.asarray, groups),
+        coarse=jax.tree.map(jnp.asarray, coarse),
         basis=basis,
         aux_basis=aux_name,
         coulomb=coulomb,

@@ -16,7 +16,8 @@ import numpy as np
 
 from jqc.errors import InputError
 from jqc.system.basis import make_mole, make_shells
-from jqc.system.blocks import GroupShape, in_blocks, reaching, shared_shapes
+from jqc.system.blocks import GroupShape, reaching, shared_shapes
+from jqc.system.coarse import coarse_grid, pays
 from jqc.system.grid import block_size, check_level, molecular_grid, most_points
 from jqc.system.gto import Shells
 from jqc.system.lengths import Formula, Lengths, formula, needed_by_name
@@ -186,22 +187,43 @@ class _Maker:
         """Lengths that members share, whose order is that of size; waste is that of the sample."""
         room = reduce(Lengths.joined, (self.needed[place] for place in members))
         sample = [members[at] for at in np.unique(np.linspace(0, len(members) - 1, SAMPLE).astype(int))]
-        reached = [self._reaching(self.molecules[place], room) for place in sample]
-        groups = shared_shapes(*zip(*reached, strict=True))
-        if len(sample) < len(members):
-            any_block = tuple(places - 1 for places, _ in room.shells)
-            groups = (*groups[:-1], GroupShape(groups[-1].blocks + SPARE, room.orbitals, any_block))
-        room = replace(room, groups=groups)
+        looks = [_Look.at(self.molecules[place], self.basis, self.grid_level, room) for place in sample]
+        shells, spare = [look.shells for look in looks], SPARE * (len(sample) < len(members))
+        groups = _with_spare(shared_shapes([look.fine for look in looks], shells), room, spare)
+        coarse = ()
+        if any(look.pays for look in looks):
+            coarse = _with_spare(shared_shapes([look.coarse for look in looks], shells), room, spare)
+        room = replace(room, groups=groups, coarse=coarse)
         alone = [
-            replace(self.needed[place], groups=shared_shapes([reach], [shells]))
-            for place, (reach, shells) in zip(sample, reached, strict=True)
+            replace(self.needed[place], groups=shared_shapes([look.fine], [look.shells]))
+            for place, look in zip(sample, looks, strict=True)
         ]
         useful = np.mean([work(each, block_size(room.orbitals)) for each in alone])
         return SizeClass(tuple(sorted(members)), room, 1 - float(useful) / work(room))
 
-    def _reaching(self, molecule: Molecule, room: Lengths) -> tuple[list[np.ndarray], tuple[Shells, ...]]:
-        """Shells that reach each block of a molecule, and the shells."""
-        mole = make_mole(molecule, self.basis)
+
+def _with_spare(shapes: tuple[GroupShape, ...], room: Lengths, spare: int) -> tuple[GroupShape, ...]:
+    """Groups with spare blocks, if any, for whatever reaches them."""
+    if not spare:
+        return shapes
+    any_block = tuple(places - 1 for places, _ in room.shells)
+    return (*shapes[:-1], GroupShape(shapes[-1].blocks + spare, room.orbitals, any_block))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A member's shells, which of them reach each block of either quadrature, and whether the rougher one pays."""
+
+    shells: tuple[Shells, ...]
+    fine: list[np.ndarray]
+    coarse: list[np.ndarray]
+    pays: bool
+
+    @classmethod
+    def at(cls, molecule: Molecule, basis: str, grid_level: int, room: Lengths) -> "_Look":
+        mole = make_mole(molecule, basis)
         shells = make_shells(mole, room.orbitals, room.shells)
-        coords, _ = in_blocks(molecular_grid(mole, self.grid_level, room.orbitals))
-        return reaching(coords, shells, mole.atom_coords()), shells
+        fine = molecular_grid(mole, grid_level, room.orbitals)
+        rough = coarse_grid(mole, room.orbitals)
+        reached = lambda grid: reaching(grid, shells, mole.atom_coords())  # noqa: E731
+        return cls(shells, reached(fine), reached(rough), pays(len(fine.weights), mole.natm, room.orbitals))

@@ -16,13 +16,21 @@ NEGLIGIBLE_WEIGHT = 1e-16
 """Points below this weight are dropped; Becke's partition makes some 5 % of them."""
 
 
+CUTOFF = 1e-8
+"""Orbital values and gradients below this are left out of a block; moves energies by some 1e-11 hartree."""
+
+
 @dataclass(frozen=True)
 class Grid:
-    """Points (grid, 3) in bohr and weights (grid,), ordered so that each run of `block` points is compact."""
+    """Points (grid, 3) in bohr and weights (grid,), ordered so that each run of `block` points is compact.
+
+    Orbitals whose values and gradients stay below the cutoff in a block are left out there.
+    """
 
     coords: np.ndarray
     weights: np.ndarray
     block: int
+    cutoff: float = CUTOFF
 
 
 def block_size(n_ao: int) -> int:
@@ -34,8 +42,11 @@ def block_size(n_ao: int) -> int:
     return 1 << int(np.clip(np.log2(300_000 / n_ao), 9, 12))
 
 
-COMPACT = ((25, 26), (40, 50))
-"""Radial and angular points of a compact grid: of hydrogen and helium, and of any other atom.
+Sizes = tuple[tuple[int, int], tuple[int, int]]
+"""Radial and angular points of hydrogen and helium, and of any other atom, for a grid of Becke's radial scheme."""
+
+COMPACT: Sizes = ((25, 26), (40, 50))
+"""The compact grid.
 
 Differences of functionals, of which core regions cancel, come out of 1,500 points an atom to 0.2 (PBE), 0.3 (learned)
 and 0.5 mEh (r2SCAN, all less B3LYP, root mean squares of molecules of 8 to 20 atoms), what orbital gradients cost to
@@ -63,27 +74,27 @@ def most_points(mole, level: int) -> int:
     return sum(weights[mole.atom_symbol(atom)] for atom in range(mole.natm))
 
 
-def molecular_grid(mole, level: int | None, n_ao: int) -> Grid:
-    """Becke grid of a molecule at one of PySCF's levels 0…9, or compact, in blocks for `n_ao` orbitals."""
+def molecular_grid(mole, level: int | Sizes, n_ao: int, block: int | None = None) -> Grid:
+    """Becke grid at one of PySCF's levels 0…9 or of other sizes, in blocks for `n_ao` orbitals or as given."""
     from pyscf.data.elements import charge
     from pyscf.dft.gen_grid import Grids
     from pyscf.dft.radi import becke
 
     grids = Grids(mole)
-    if level is None:
-        symbols = {mole.atom_symbol(atom) for atom in range(mole.natm)}
-        grids.atom_grid = {symbol: COMPACT[charge(symbol) > 2] for symbol in symbols}
-        grids.radi_method = becke
-    else:
+    if isinstance(level, int):
         grids.level = level
+    else:
+        symbols = {mole.atom_symbol(atom) for atom in range(mole.natm)}
+        grids.atom_grid = {symbol: level[charge(symbol) > 2] for symbol in symbols}
+        grids.radi_method = becke
     grids.build(sort_grids=False)
-    return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), n_ao)
+    return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), n_ao, block)
 
 
-def compact_grid(coords: np.ndarray, weights: np.ndarray, n_ao: int) -> Grid:
-    """Points (grid, 3) and weights (grid,) that count, in compact order, for a basis of `n_ao` orbitals."""
+def compact_grid(coords: np.ndarray, weights: np.ndarray, n_ao: int, block: int | None = None) -> Grid:
+    """Points (grid, 3) and weights (grid,) that count, in compact order, in blocks for `n_ao` orbitals or as given."""
     keep = np.flatnonzero(np.abs(weights) > NEGLIGIBLE_WEIGHT)
-    block = block_size(size_class(n_ao))
+    block = block or block_size(size_class(n_ao))
     order = keep[compact_order(coords[keep], block)]
     return Grid(coords[order], weights[order], block)
 

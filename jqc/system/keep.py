@@ -5,7 +5,6 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jqc.process import release_freed_memory
 from jqc.programs import compiled
 from jqc.system.blocks import BlockGroup, group_orbitals
 from jqc.system.build import System
@@ -22,8 +21,6 @@ def keep_orbitals(system: System, budget: int | None = None) -> System:
     """
     within = _within(system, budget)
     programs = [compiled(_evaluate, system.shells, system.coords, group) for group in within]
-    # What compiling has left behind is handed back before the largest arrays of all are made.
-    release_freed_memory()
     with stage("grid"):
         kept = [
             replace(group, orbitals=program(system.shells, system.coords, group))
@@ -54,6 +51,16 @@ def orbital_bytes(group: BlockGroup) -> int:
     return np.dtype(group.dtype).itemsize * blocks * rows * components * points
 
 
+def granted(system: System, budget: int | None = None) -> int:
+    """Bytes for kept orbitals: the system's own budget, or a smaller one."""
+    return system.orbital_bytes if budget is None else min(system.orbital_bytes, budget)
+
+
+def kept_bytes(system: System, budget: int | None = None) -> int:
+    """Memory that `keep_orbitals` would take."""
+    return sum(map(orbital_bytes, _within(system, budget)))
+
+
 def _shape(group: BlockGroup) -> tuple[int, int, int, int]:
     blocks, rows = group.index.shape
     return blocks, rows, 4, group.weights.shape[1]
@@ -61,10 +68,10 @@ def _shape(group: BlockGroup) -> tuple[int, int, int, int]:
 
 def _within(system: System, budget: int | None) -> list[BlockGroup]:
     """Leading groups that fit the budget together, without their orbitals."""
-    kept, budget = [], system.orbital_bytes if budget is None else min(system.orbital_bytes, budget)
+    kept, left = [], granted(system, budget)
     for group in system.groups:
-        budget -= orbital_bytes(group)
-        if budget < 0:
+        left -= orbital_bytes(group)
+        if left < 0:
             break
         kept.append(replace(group, orbitals=None))
     return kept

@@ -33,6 +33,7 @@ class Lengths:
     factors: int = 0
     shells: tuple[tuple[int, int], ...] = ()
     groups: tuple[GroupShape, ...] = ()
+    coarse: tuple[GroupShape, ...] = ()
 
     def joined(self, other: "Lengths") -> "Lengths":
         """Room for what either has room for; groups are those of the first that has any."""
@@ -44,6 +45,7 @@ class Lengths:
             max(self.factors, other.factors),
             tuple((max(a[0], b[0]), max(a[1], b[1])) for a, b in pairs),
             self.groups or other.groups,
+            self.coarse or other.coarse,
         )
 
     def holds(self, other: "Lengths") -> bool:
@@ -60,6 +62,7 @@ def lengths_of(system: "System") -> Lengths:
         system.n_factor,
         _places(system.shells),
         tuple(map(shape_of, system.groups)),
+        tuple(map(shape_of, system.coarse)),
     )
 
 

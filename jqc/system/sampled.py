@@ -6,7 +6,7 @@ import jax
 
 from jqc.system.basis import make_mole, make_shells
 from jqc.system.blocks import BlockGroup, GroupShape, group_orbitals, make_groups
-from jqc.system.grid import molecular_grid
+from jqc.system.grid import COMPACT, molecular_grid
 from jqc.system.gto import Shells
 from jqc.system.lengths import Lengths, lengths_needed
 from jqc.system.molecule import Molecule
@@ -33,7 +33,7 @@ def sample(molecule: Molecule, basis: str, grid_level: int | None = None, room: 
     mole = make_mole(molecule, basis)
     room = lengths_needed(molecule, basis) if room is None else room
     shells = make_shells(mole, room.orbitals, room.shells)
-    grid = molecular_grid(mole, grid_level, room.orbitals)
+    grid = molecular_grid(mole, COMPACT if grid_level is None else grid_level, room.orbitals)
     places = tuple(each.exponents.shape[0] - 1 for each in shells)
     whole = GroupShape(-(-len(grid.weights) // grid.block), room.orbitals, places)
     return Sampled(

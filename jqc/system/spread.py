@@ -37,10 +37,10 @@ def spread(system: System, mesh: Mesh) -> System:
             "or build the system with exchange='df' or 'none'."
         )
     whole, own = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    groups = tuple(_blocks(group, mesh, own) for group in system.groups)
+    groups, coarse = (tuple(_blocks(group, mesh, own) for group in each) for each in (system.groups, system.coarse))
     repulsion = {omega: _rows(factor, mesh, own, whole) for omega, factor in system.repulsion.items()}
-    rest = jax.device_put(replace(system, groups=(), repulsion={}), whole)
-    return replace(rest, groups=groups, repulsion=repulsion)
+    rest = jax.device_put(replace(system, groups=(), coarse=(), repulsion={}), whole)
+    return replace(rest, groups=groups, coarse=coarse, repulsion=repulsion)
 
 
 def is_local(system: System) -> bool:

@@ -12,8 +12,7 @@ from scipy.spatial import KDTree
 
 from jqc.system import Molecule, build_system
 from jqc.system.basis import make_mole
-from jqc.system.blocks import CUTOFF
-from jqc.system.grid import compact_order, molecular_grid
+from jqc.system.grid import CUTOFF, compact_order, molecular_grid
 
 MOLECULES = Path(__file__).parents[2] / "examples/molecules"
 

@@ -1,0 +1,161 @@
+"""Most iterations on a rougher quadrature, corrected so that they lead to the density of the finer one.
+
+    E′[D] = E_rough[D] + E[D₀] − E_rough[D₀] + Σ_μν (F[D₀] − F_rough[D₀])_μν (D − D₀)_μν
+
+has the energy and the slope of the finer quadrature at D₀, and its curvature up to an error of the rougher one. The
+minimum D₁ is nearer to the finer one's by that error, and is D₀ of the next cycle, until the finer quadrature finds D₁
+stationary and its energy as foretold: Brandt's full approximation scheme with two grids (Math. Comput. 31, 333 (1977),
+doi:10.1090/S0025-5718-1977-0431719-X).
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jqc.process import single_threaded_blas
+from jqc.programs import compiled
+from jqc.scf import diis
+from jqc.scf.drive import Progress, advance, begin_diis, going, watched
+from jqc.scf.kernel import reference
+from jqc.scf.step import SCFSettings, SCFState, orbital_gradient
+from jqc.system import System, keep_orbitals
+from jqc.system.keep import evaluated, granted, kept_bytes, kept_shapes
+from jqc.timing import stage
+from jqc.typing import Array, Float, Int
+from jqc.xc.base import Functional
+from jqc.xc.quadrature import read_by
+
+ROUGH = 1e-3
+"""Residual, and change of the energy, to which the rougher quadrature is solved before it is corrected."""
+
+TIGHT = 0.3
+"""Share of the residual asked for to which it is solved then."""
+
+CYCLES = 8
+"""Corrections after which the finer quadrature goes on alone."""
+
+
+def run_on_two(
+    functional: Functional,
+    starter: Functional,
+    system: System,
+    dm: Float[Array, "spin ao ao"],
+    settings: SCFSettings,
+    patience: int,
+    limit: int,
+    n_occ: int,
+    progress: Progress | None,
+    budget: int | None = None,
+) -> tuple[SCFState, System]:
+    """What `run_diis` does, for a system with a rougher quadrature; where corrections fail, it goes on without."""
+    rough = rougher(system, dm, budget)
+    budget = granted(system, budget) - rough.orbital_bytes
+    loose, tight = _thresholds(settings, ROUGH), _thresholds(settings, 0.0)
+    stops = jnp.asarray(patience), jnp.asarray(limit)
+    start = starter, rough, dm, settings, read_by(functional)
+    first = compiled(begin_diis, *start)
+    begun = begin_diis.eval_shape(*start)
+    rough_program = compiled(advance_evaluated, functional, rough, begun, loose, *stops, n_occ)
+    refine = compiled(refined, functional, kept_shapes(system, budget), begun, n_occ)
+
+    def converge(rough: System, state: SCFState, until: SCFSettings) -> SCFState:
+        run = lambda state, limit: rough_program(functional, rough, state, until, stops[0], limit)  # noqa: E731
+        return watched(run, state, limit, progress)
+
+    system = keep_orbitals(system, budget)
+    with stage("scf"), single_threaded_blas():
+        state = converge(rough, first(*start[:-1]), loose)
+        fine = refine(functional, system, state)
+        for _ in range(CYCLES):
+            if not bool(state.converged):
+                break
+            rough, state = corrected(rough, state, fine)
+            state = converge(rough, state, tight)
+            fine = judged(settings, fine, state)
+            if bool(fine.converged):
+                return fine, system
+            fine = refine(functional, system, state)
+    if not bool(going(fine, *stops)):
+        return fine, system
+    program = compiled(advance, functional, system, fine, settings, *stops, n_occ)
+    run = lambda state, limit: program(functional, system, state, settings, stops[0], limit)  # noqa: E731
+    with stage("scf"), single_threaded_blas():
+        return watched(run, fine, limit, progress), system
+
+
+def rougher(system: System, dm: Float[Array, "spin ao ao"], budget: int | None = None) -> System:
+    """The system with the rougher quadrature in place of its own, and with room for corrections of either spin.
+
+    As many of its orbitals are kept as the budget has room for: most iterations are with them.
+    """
+    rough = replace(system, groups=system.coarse, coarse=(), kinetic=jnp.broadcast_to(system.kinetic, dm.shape))
+    return replace(rough, orbital_bytes=kept_bytes(rough, budget))
+
+
+def _thresholds(settings: SCFSettings, least: float) -> SCFSettings:
+    """Thresholds of the iterations: somewhat tighter than asked for, but not below `least`."""
+    energy = jnp.maximum(settings.energy_tolerance, least)
+    return replace(
+        settings, energy_tolerance=energy, residual_tolerance=jnp.maximum(TIGHT * settings.residual_tolerance, least)
+    )
+
+
+@partial(jax.jit, static_argnames="n_occ")
+def advance_evaluated(
+    functional: Functional,
+    system: System,
+    state: SCFState,
+    settings: SCFSettings,
+    patience: Int[Array, ""],
+    limit: Int[Array, ""],
+    n_occ: int,
+) -> SCFState:
+    """`advance` with the orbitals on the grid evaluated first, and gone after it."""
+    kept = evaluated(system, system.orbital_bytes)
+    return advance(functional, kept, state, settings, patience, limit, n_occ)
+
+
+@partial(jax.jit, static_argnames="n_occ")
+def refined(functional: Functional, system: System, state: SCFState, n_occ: int) -> SCFState:
+    """A state's density on the finer quadrature; the energy's change is from what the rougher one foretold.
+
+    The difference of the Fock matrices is added to all that DIIS remembers.
+    """
+    occupied = state.mo_coeff[:, :, :n_occ] * jnp.sqrt(state.occupations[:, None, :n_occ])
+    held = reference(functional, system, state.dm, occupied)
+    focks = state.history.focks + state.orthonormal.T @ (held.fock - state.fock) @ state.orthonormal
+    history = replace(state.history, focks=focks, errors=diis.commutator(focks, state.history.dms))
+    new = replace(state, fock=held.fock, u=held.u, parts=held.parts, history=history)
+    residual = orbital_gradient(system, new)
+    return replace(
+        new,
+        energy_change=new.energy - state.energy,
+        residual=residual,
+        best_residual=jnp.where(state.converged, residual, state.best_residual),
+        best_iteration=jnp.where(state.converged, state.iteration, state.best_iteration),
+        converged=jnp.zeros_like(state.converged),
+    )
+
+
+@jax.jit
+def judged(settings: SCFSettings, fine: SCFState, ahead: SCFState) -> SCFState:
+    """Whether the finer quadrature's state is converged; its energy's change is that of corrected iterations on it."""
+    change = ahead.energy - fine.energy
+    converged = ahead.converged & settings.met_by(change, fine.residual)
+    return replace(fine, energy_change=change, iteration=ahead.iteration, converged=converged)
+
+
+def corrected(rough: System, state: SCFState, fine: SCFState) -> tuple[System, SCFState]:
+    """The system of E′ around a state's density, and the state there."""
+    system = tilted(rough, state.dm, fine.energy - state.energy, fine.fock - state.fock)
+    return system, replace(fine, u=jnp.zeros_like(state.u), converged=jnp.zeros_like(state.converged))
+
+
+def tilted(
+    system: System, dm: Float[Array, "spin ao ao"], offset: Float[Array, ""], slope: Float[Array, "spin ao ao"]
+) -> System:
+    """A system whose energy has a straight line added: the offset at a density, and its slope."""
+    constant = system.nuclear_repulsion + offset - jnp.sum(slope * dm)
+    return replace(system, kinetic=system.kinetic + slope, nuclear_repulsion=constant)
