@@ -21,10 +21,11 @@ from jqc.scf.drive import Progress, advance, begin_diis, going, watched
 from jqc.scf.kernel import reference
 from jqc.scf.step import SCFSettings, SCFState, orbital_gradient
 from jqc.system import System, keep_orbitals
-from jqc.system.keep import evaluated, granted, kept_bytes, kept_shapes
+from jqc.system.keep import evaluated, granted, kept_bytes, kept_shapes, orbital_bytes
 from jqc.timing import stage
 from jqc.typing import Array, Float, Int
 from jqc.xc.base import Functional
+from jqc.xc.one_pass import in_one_pass
 from jqc.xc.quadrature import read_by
 
 ROUGH = 1e-3
@@ -32,6 +33,10 @@ ROUGH = 1e-3
 
 TIGHT = 0.3
 """Share of the residual asked for to which it is solved then."""
+
+FEW = 1 << 28
+"""Bytes of orbitals of the finer quadrature that are kept for its passes (ethanol); of more (aspirin), evaluating them
+anew in each of the two passes is as fast, and takes no memory."""
 
 CYCLES = 8
 """Corrections after which the finer quadrature goes on alone."""
@@ -51,20 +56,22 @@ def run_on_two(
 ) -> tuple[SCFState, System]:
     """What `run_diis` does, for a system with a rougher quadrature; where corrections fail, it goes on without."""
     rough = rougher(system, dm, budget)
-    budget = granted(system, budget) - rough.orbital_bytes
+    left = granted(system, budget) - rough.orbital_bytes
+    many = sum(map(orbital_bytes, system.groups)) > FEW
+    kept = 0 if many and in_one_pass(functional, system) else left
     loose, tight = _thresholds(settings, ROUGH), _thresholds(settings, 0.0)
     stops = jnp.asarray(patience), jnp.asarray(limit)
     start = starter, rough, dm, settings, read_by(functional)
     first = compiled(begin_diis, *start)
     begun = begin_diis.eval_shape(*start)
     rough_program = compiled(advance_evaluated, functional, rough, begun, loose, *stops, n_occ)
-    refine = compiled(refined, functional, kept_shapes(system, budget), begun, n_occ)
+    refine = compiled(refined, functional, kept_shapes(system, kept), begun, n_occ)
 
     def converge(rough: System, state: SCFState, until: SCFSettings) -> SCFState:
         run = lambda state, limit: rough_program(functional, rough, state, until, stops[0], limit)  # noqa: E731
         return watched(run, state, limit, progress)
 
-    system = keep_orbitals(system, budget)
+    system = keep_orbitals(system, kept)
     with stage("scf"), single_threaded_blas():
         state = converge(rough, first(*start[:-1]), loose)
         fine = refine(functional, system, state)
@@ -77,6 +84,7 @@ def run_on_two(
             if bool(fine.converged):
                 return fine, system
             fine = refine(functional, system, state)
+    system = keep_orbitals(system, left)
     if not bool(going(fine, *stops)):
         return fine, system
     program = compiled(advance, functional, system, fine, settings, *stops, n_occ)

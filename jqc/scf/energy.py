@@ -61,6 +61,19 @@ def parts_and_features(
     occupied: Float[Array, "spin ao occ"] | None = None,
 ) -> tuple[EnergyParts, Features]:
     """Every term of E[D], and the density features that its kernel is evaluated at."""
+    u = features(system, dm, read_by(functional), occupied)
+    return parts_around(functional, system, dm, occupied, u, xc_energy(functional, system, u)), u
+
+
+def parts_around(
+    functional: Functional,
+    system: System,
+    dm: Float[Array, "spin ao ao"],
+    occupied: Float[Array, "spin ao occ"] | None,
+    u: Features,
+    exchange_correlation: Float[Array, ""],
+) -> EnergyParts:
+    """Every term of E[D] around what the quadrature has found."""
     total = dm.sum(0)
     exchange = jnp.zeros((), dm.dtype)
     for omega, coefficient in functional.exchange:
@@ -68,17 +81,15 @@ def parts_and_features(
             hint = None if occupied is None else occupied[s]
             spin_energy = exchange_energy(hint, dm[s], exchange_operator(system, omega))
             exchange -= coefficient * dm.shape[0] / 2 * spin_energy
-    u = features(system, dm, read_by(functional), occupied)
-    parts = EnergyParts(
+    return EnergyParts(
         kinetic=jnp.sum(system.kinetic * dm),
         nuclear_attraction=jnp.sum(system.attraction * total),
         coulomb=coulomb_energy(system.repulsion[0.0], total),
         exact_exchange=exchange,
-        exchange_correlation=xc_energy(functional, system, u),
+        exchange_correlation=exchange_correlation,
         nuclear_repulsion=system.nuclear_repulsion,
         n_electrons_quadrature=electron_number(system, u),
     )
-    return parts, u
 
 
 def energy(

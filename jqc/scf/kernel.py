@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 import jax
 import jax.numpy as jnp
 
-from jqc.scf.energy import EnergyParts, parts_and_features
+from jqc.scf.energy import EnergyParts, parts_and_features, parts_around
 from jqc.scf.repulsion import coulomb_energy, exchange_on_pair, exchange_operator
 from jqc.system import System
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
+from jqc.xc.one_pass import energy_and_potential, in_one_pass
 from jqc.xc.quadrature import Features, both_spins, pair_features, read_by, xc_energy
 
 
@@ -48,12 +49,17 @@ def reference(
     occupied: Float[Array, "spin ao occ"] | None = None,
 ) -> Reference:
     """Energy and its derivative at a density; `occupied` as in `jqc.xc.quadrature.features`."""
+    once = energy_and_potential(functional, system, dm, occupied) if in_one_pass(functional, system) else None
 
     def total(dm):
-        parts, u = parts_and_features(functional, system, dm, occupied)
+        if once is None:
+            parts, u = parts_and_features(functional, system, dm, occupied)
+        else:
+            parts, u = parts_around(functional, system, dm, occupied, once.u, once.energy), once.u
         return parts.total, (parts, u)
 
     (_, (parts, u)), fock = jax.value_and_grad(total, has_aux=True)(dm)
+    fock = fock if once is None else fock + once.potential
     return Reference(parts, 0.5 * (fock + jnp.swapaxes(fock, -1, -2)), u)
 
 

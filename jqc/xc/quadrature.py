@@ -18,7 +18,8 @@ from jqc.numerics import with_shortcut
 from jqc.system import System
 from jqc.system.blocks import BlockGroup, block_orbitals, over_blocks
 from jqc.system.sampled import Sampled
-from jqc.typing import Array, Float
+from jqc.typing import Array, Float, Int
+from jqc.xc.algebra import on_points, products, take_rows, times
 from jqc.xc.base import Density, Functional, Ingredients, Quadrature, cut
 
 Orbitals = System | Sampled
@@ -31,23 +32,6 @@ PIECE = 1 << 16
 """Points whose functional is evaluated at a time: enough for every core, 35 MB of temporaries for PBE."""
 
 
-def _products(left: Float[Array, "row component grid"], right, ingredients: Ingredients) -> Array:
-    """Features of one block and spin, Σ_r left_r right_r; (φ, Dφ) and (ψ, ψ) of occupied orbitals are such pairs."""
-    if ingredients == "rho":
-        return jnp.sum(left[:, 0] * right[:, 0], axis=0)[None]
-    features = jnp.sum(left * right[:, :1], axis=0) * jnp.array([1.0, 2.0, 2.0, 2.0], left.dtype)[:, None]
-    if ingredients == "sigma":
-        return features
-    tau = 0.5 * jnp.sum(left[:, 1:] * right[:, 1:], axis=(0, 1))
-    return jnp.concatenate([features, tau[None]])
-
-
-def _times(matrix: Float[Array, "out row"], orbitals: Float[Array, "row component grid"]) -> Array:
-    """One product for all components, in the precision of the orbitals, which accelerators would lower further."""
-    flat = orbitals.reshape(orbitals.shape[0], -1)
-    return jnp.matmul(matrix.astype(flat.dtype), flat, precision="highest").reshape(-1, *orbitals.shape[1:])
-
-
 def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ingredients, *frames: Array) -> Features:
     """Features of a group: scan over its blocks, orbitals recomputed rather than stored in derivatives.
 
@@ -58,22 +42,17 @@ def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ing
     def block_features(block: BlockGroup, shells, coords, *frames):
         orbitals = block_orbitals(shells, coords, block, ingredients != "rho")
         spins = pairs_of(block.index, orbitals, *frames)
-        found = jnp.stack([sum(_products(left, right, ingredients) for left, right in pairs) for pairs in spins])
+        found = jnp.stack([sum(products(left, right, ingredients) for left, right in pairs) for pairs in spins])
         return found.astype(group.weights.dtype)
 
     features = over_blocks(block_features, group, system.shells, system.coords, *frames)
     return jnp.moveaxis(features, 0, 2).reshape(*features.shape[1:3], -1)
 
 
-def _rows(matrix: Array, index: Array) -> Array:
-    """Rows of a block's orbitals, zero for padding."""
-    return jnp.take(matrix, index, axis=0, mode="fill", fill_value=0)
-
-
 def _from_dm(dm: Float[Array, "spin ao ao"], system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
     def pairs_of(index, orbitals, dm):
         right = orbitals if ingredients == "tau" else orbitals[:, :1]
-        return [[(orbitals, _times(_rows(_rows(d, index).T, index), right))] for d in dm]
+        return [[(orbitals, times(take_rows(take_rows(d, index).T, index), right))] for d in dm]
 
     return _over_blocks(pairs_of, system, group, ingredients, dm)
 
@@ -82,15 +61,9 @@ def _from_occupied(
     occupied: Float[Array, "spin ao occ"], system: Orbitals, group: BlockGroup, ingredients: Ingredients
 ) -> Features:
     def pairs_of(index, orbitals, occupied):
-        return [[(psi, psi)] for psi in _on_points(occupied, index, orbitals)]
+        return [[(psi, psi)] for psi in on_points(occupied, index, orbitals)]
 
     return _over_blocks(pairs_of, system, group, ingredients, occupied)
-
-
-def _on_points(frames: Float[Array, "spin ao mo"], index: Array, orbitals: Float[Array, "row component grid"]) -> list:
-    """Orbitals on the points of a block, (mo, component, grid) for each spin."""
-    # A product with a transposed left factor runs at half speed on CPUs: the small transpose is made explicit.
-    return [_times(jax.lax.optimization_barrier(_rows(c, index).T), orbitals) for c in frames]
 
 
 def pair_features(
@@ -104,15 +77,15 @@ def pair_features(
     The transpose in A takes a potential on the grid to 2 V B.
     """
 
-    def on_points(frames, index, orbitals):
-        return _on_points(frames, index, orbitals if ingredients == "tau" else orbitals[:, :1])
+    def frames_on_points(frames, index, orbitals):
+        return on_points(frames, index, orbitals if ingredients == "tau" else orbitals[:, :1])
 
     def pairs_of(index, orbitals, left, right):
-        both = zip(on_points(left, index, orbitals), on_points(right, index, orbitals), strict=True)
+        both = zip(frames_on_points(left, index, orbitals), frames_on_points(right, index, orbitals), strict=True)
         if ingredients == "tau":
             return [[(a, b), (b, a)] for a, b in both]
         # Without τ only values of A Bᵀφ + B Aᵀφ are asked for, half the work of slopes of Aᵀφ and Bᵀφ.
-        spread = lambda frame, values: _times(_rows(frame, index), values)  # noqa: E731
+        spread = lambda frame, values: times(take_rows(frame, index), values)  # noqa: E731
         frames = zip(left, right, both, strict=True)
         return [[(orbitals, spread(a, on_b) + spread(b, on_a))] for a, b, (on_a, on_b) in frames]
 
@@ -137,7 +110,7 @@ def features(
     def cheap(occupied, dm, system):
         found = [
             _from_occupied(occupied, system, group, ingredients)
-            if _pays(occupied, group, ingredients)
+            if pays(occupied, group.index, ingredients)
             else _from_dm(dm, system, group, ingredients)
             for group in system.groups
         ]
@@ -147,13 +120,13 @@ def features(
     return with_shortcut(whole, cheap)(occupied, symmetric, system)
 
 
-def _pays(occupied: Float[Array, "spin ao occ"], group: BlockGroup, ingredients: Ingredients) -> bool:
+def pays(occupied: Float[Array, "spin ao occ"], index: Int[Array, "*block row"], ingredients: Ingredients) -> bool:
     """Whether occupied orbitals take fewer operations than a block of the density matrix, which large molecules do not.
 
     They are needed with every component of φ, D φ without τ only with the first.
     """
     components = {"rho": (1, 1), "sigma": (4, 1), "tau": (4, 4), "none": (1, 1)}[ingredients]
-    return occupied.shape[-1] * components[0] < group.index.shape[1] * components[1]
+    return occupied.shape[-1] * components[0] < index.shape[-1] * components[1]
 
 
 def spin_resolved(u: Features) -> Density:
