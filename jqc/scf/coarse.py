@@ -8,6 +8,7 @@ stationary and its energy as foretold: Brandt's full approximation scheme with t
 doi:10.1090/S0025-5718-1977-0431719-X).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -59,31 +60,23 @@ def run_on_two(
     left = granted(system, budget) - rough.orbital_bytes
     many = sum(map(orbital_bytes, system.groups)) > FEW
     kept = 0 if many and in_one_pass(functional, system) else left
-    loose, tight = _thresholds(settings, ROUGH), _thresholds(settings, 0.0)
     stops = jnp.asarray(patience), jnp.asarray(limit)
     start = starter, rough, dm, settings, read_by(functional)
     first = compiled(begin_diis, *start)
     begun = begin_diis.eval_shape(*start)
-    rough_program = compiled(advance_evaluated, functional, rough, begun, loose, *stops, n_occ)
+    until = _thresholds(settings, ROUGH)
+    iterations = compiled(advance_evaluated, functional, rough, begun, until, *stops, n_occ)
     refine = compiled(refined, functional, kept_shapes(system, kept), begun, n_occ)
 
     def converge(rough: System, state: SCFState, until: SCFSettings) -> SCFState:
-        run = lambda state, limit: rough_program(functional, rough, state, until, stops[0], limit)  # noqa: E731
+        run = lambda state, limit: iterations(functional, rough, state, until, stops[0], limit)  # noqa: E731
         return watched(run, state, limit, progress)
 
     system = keep_orbitals(system, kept)
     with stage("scf"), single_threaded_blas():
-        state = converge(rough, first(*start[:-1]), loose)
-        fine = refine(functional, system, state)
-        for _ in range(CYCLES):
-            if not bool(state.converged):
-                break
-            rough, state = corrected(rough, state, fine)
-            state = converge(rough, state, tight)
-            fine = judged(settings, fine, state)
-            if bool(fine.converged):
-                return fine, system
-            fine = refine(functional, system, state)
+        fine = _cycles(rough, first(*start[:-1]), settings, converge, partial(refine, functional, system))
+    if bool(fine.converged):
+        return fine, system
     system = keep_orbitals(system, left)
     if not bool(going(fine, *stops)):
         return fine, system
@@ -91,6 +84,28 @@ def run_on_two(
     run = lambda state, limit: program(functional, system, state, settings, stops[0], limit)  # noqa: E731
     with stage("scf"), single_threaded_blas():
         return watched(run, fine, limit, progress), system
+
+
+def _cycles(
+    rough: System,
+    state: SCFState,
+    settings: SCFSettings,
+    converge: Callable[[System, SCFState, SCFSettings], SCFState],
+    refine: Callable[[SCFState], SCFState],
+) -> SCFState:
+    """The finer quadrature's state after corrections, until it has converged or they have failed."""
+    state = converge(rough, state, _thresholds(settings, ROUGH))
+    fine = refine(state)
+    for _ in range(CYCLES):
+        if not bool(state.converged):
+            break
+        rough, state = corrected(rough, state, fine)
+        state = converge(rough, state, _thresholds(settings, 0.0))
+        fine = judged(settings, fine, state)
+        if bool(fine.converged):
+            break
+        fine = refine(state)
+    return fine
 
 
 def rougher(system: System, dm: Float[Array, "spin ao ao"], budget: int | None = None) -> System:
@@ -104,9 +119,9 @@ def rougher(system: System, dm: Float[Array, "spin ao ao"], budget: int | None =
 
 def _thresholds(settings: SCFSettings, least: float) -> SCFSettings:
     """Thresholds of the iterations: somewhat tighter than asked for, but not below `least`."""
-    energy = jnp.maximum(settings.energy_tolerance, least)
+    energy, residual = settings.energy_tolerance, TIGHT * settings.residual_tolerance
     return replace(
-        settings, energy_tolerance=energy, residual_tolerance=jnp.maximum(TIGHT * settings.residual_tolerance, least)
+        settings, energy_tolerance=jnp.maximum(energy, least), residual_tolerance=jnp.maximum(residual, least)
     )
 
 
