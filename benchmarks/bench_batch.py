@@ -9,27 +9,27 @@ The mixed set is made of `mixed.smi` by RDKit (ETKDG, MMFF): H, C, N, O, F, S an
 
     python benchmarks/bench_batch.py --json docs/results/bench_batch.json
     python benchmarks/bench_batch.py --quick
+
+Rows that the JSON file holds already are kept, so that a run that was stopped goes on.
 """
 
 import argparse
 import json
 import os
-import platform
-import resource
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import numpy as np
+from measuring import environment, peak_gb, read_rows
 
 import jqc
-from jqc.process import cores, keep_freed_memory
+from jqc.files import write_json
+from jqc.process import keep_freed_memory
 from jqc.programs import counted
 from jqc.system.classes import SizeClasses
 
@@ -129,25 +129,7 @@ def compare(
         "first_of_each_class_s": warming,
         "programs_made_first": before.made,
         "programs_made_then": programs.made,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-    }
-
-
-def environment(options: dict[str, int]) -> dict:
-    """What the figures were measured with."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=MOLECULES).stdout.strip()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    processor = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-    return {
-        "commit": commit,
-        "machine": processor,
-        "device": jax.devices()[0].device_kind,
-        "cores": cores(),
-        "options": options,
-        "date": time.strftime("%Y-%m-%d"),
-        "versions": {name: version(name) for name in ("jax", "jaxlib", "pyscf", "numpy")},
+        "peak_gb": peak_gb(),
     }
 
 
@@ -171,15 +153,15 @@ def main() -> None:
     if given.quick:
         given.functionals = ("pbe",)
     sets = {"ethanol": ethanols(6 if given.quick else 64), "mixed": mixed(4 if given.quick else 100)}
-    rows = []
+    rows = read_rows(given.json, "set", "functional")
     for name in given.sets:
         for xc in given.functionals:
-            rows.append(compare(name, sets[name], xc, given.chunk, given.waste, options))
-            print(json.dumps(rows[-1], indent=1), flush=True)
-            jax.clear_caches()
+            if (name, xc) not in rows:
+                rows[name, xc] = compare(name, sets[name], xc, given.chunk, given.waste, options)
+                jax.clear_caches()
+            print(json.dumps(rows[name, xc], indent=1), flush=True)
             if given.json:
-                given.json.parent.mkdir(parents=True, exist_ok=True)
-                given.json.write_text(json.dumps({"environment": environment(options), "rows": rows}, indent=1) + "\n")
+                write_json(given.json, {"environment": environment(), "options": options, "rows": list(rows.values())})
 
 
 if __name__ == "__main__":
