@@ -22,9 +22,9 @@ from jqc.scf.drive import Progress, advance, begin_diis, going, watched
 from jqc.scf.kernel import reference
 from jqc.scf.step import SCFSettings, SCFState, orbital_gradient
 from jqc.system import System, keep_orbitals
-from jqc.system.keep import evaluated, granted, kept_bytes, kept_shapes, orbital_bytes
+from jqc.system.keep import granted, kept_bytes, kept_shapes, orbital_bytes
 from jqc.timing import stage
-from jqc.typing import Array, Float, Int
+from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 from jqc.xc.one_pass import in_one_pass
 from jqc.xc.quadrature import read_by
@@ -61,20 +61,20 @@ def run_on_two(
     many = sum(map(orbital_bytes, system.groups)) > FEW
     kept = 0 if many and in_one_pass(functional, system) else left
     stops = jnp.asarray(patience), jnp.asarray(limit)
-    start = starter, rough, dm, settings, read_by(functional)
-    first = compiled(begin_diis, *start)
-    begun = begin_diis.eval_shape(*start)
-    until = _thresholds(settings, ROUGH)
-    iterations = compiled(advance_evaluated, functional, rough, begun, until, *stops, n_occ)
+    shapes, ingredients, until = kept_shapes(rough), read_by(functional), _thresholds(settings, ROUGH)
+    first = compiled(begin_diis, starter, shapes, dm, settings, ingredients)
+    begun = begin_diis.eval_shape(starter, shapes, dm, settings, ingredients)
+    iterations = compiled(advance, functional, shapes, begun, until, *stops, n_occ)
     refine = compiled(refined, functional, kept_shapes(system, kept), begun, n_occ)
 
     def converge(rough: System, state: SCFState, until: SCFSettings) -> SCFState:
         run = lambda state, limit: iterations(functional, rough, state, until, stops[0], limit)  # noqa: E731
         return watched(run, state, limit, progress)
 
-    system = keep_orbitals(system, kept)
+    rough, system = keep_orbitals(rough), keep_orbitals(system, kept)
     with stage("scf"), single_threaded_blas():
-        fine = _cycles(rough, first(*start[:-1]), settings, converge, partial(refine, functional, system))
+        state = first(starter, rough, dm, settings)
+        fine = _cycles(rough, state, settings, converge, partial(refine, functional, system))
     if bool(fine.converged):
         return fine, system
     system = keep_orbitals(system, left)
@@ -126,21 +126,6 @@ def _thresholds(settings: SCFSettings, least: float) -> SCFSettings:
 
 
 @partial(jax.jit, static_argnames="n_occ")
-def advance_evaluated(
-    functional: Functional,
-    system: System,
-    state: SCFState,
-    settings: SCFSettings,
-    patience: Int[Array, ""],
-    limit: Int[Array, ""],
-    n_occ: int,
-) -> SCFState:
-    """`advance` with the orbitals on the grid evaluated first, and gone after it."""
-    kept = evaluated(system, system.orbital_bytes)
-    return advance(functional, kept, state, settings, patience, limit, n_occ)
-
-
-@partial(jax.jit, static_argnames="n_occ")
 def refined(functional: Functional, system: System, state: SCFState, n_occ: int) -> SCFState:
     """A state's density on the finer quadrature; the energy's change is from what the rougher one foretold.
 
@@ -173,7 +158,8 @@ def judged(settings: SCFSettings, fine: SCFState, ahead: SCFState) -> SCFState:
 def corrected(rough: System, state: SCFState, fine: SCFState) -> tuple[System, SCFState]:
     """The system of E′ around a state's density, and the state there."""
     system = tilted(rough, state.dm, fine.energy - state.energy, fine.fock - state.fock)
-    return system, replace(fine, u=jnp.zeros_like(state.u), converged=jnp.zeros_like(state.converged))
+    there = replace(fine, u=jnp.zeros_like(state.u), converged=jnp.zeros_like(state.converged))
+    return system, jax.tree.map(jnp.copy, there)  # iterations take the arrays that they are given
 
 
 def tilted(

@@ -6,6 +6,8 @@ PySCF's `Mole` is made and read here and in `integrals`; nothing above the syste
 import difflib
 import json
 import warnings
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ def make_mole(molecule: Molecule, basis: str):
     atoms = list(zip(symbols, np.asarray(molecule.coords).tolist(), strict=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return gto.M(
+        mole = gto.M(
             atom=atoms,
             unit="Bohr",
             basis=functions,
@@ -41,6 +43,8 @@ def make_mole(molecule: Molecule, basis: str):
             verbose=0,
             ecp=potentials,
         )
+    mole.basis = basis
+    return mole
 
 
 def written(mole) -> str:
@@ -71,8 +75,8 @@ def _written_shell(mole, shell: int) -> list:
 def _functions(basis: str, symbols: list[str]) -> tuple[Any, dict[str, Any]]:
     """What PySCF takes as basis and as core potentials."""
     if not _is_written(basis):
-        _require_basis(basis, symbols)
-        return basis, {symbol: basis for symbol in symbols if _has_core_potential(basis, symbol)}
+        shipped = {symbol: deepcopy(_shipped(basis, symbol)) for symbol in symbols}
+        return shipped, {symbol: basis for symbol in symbols if _has_core_potential(basis, symbol)}
     content = json.loads(basis)
     for symbol in symbols:
         if symbol not in content["functions"]:
@@ -84,16 +88,17 @@ def _is_written(basis: str) -> bool:
     return basis.startswith("{")
 
 
-def _require_basis(basis: str, symbols: list[str]) -> None:
+@cache
+def _shipped(basis: str, symbol: str) -> list:
+    """An element's functions in one of PySCF's sets, whose text takes milliseconds to read."""
     from pyscf.gto.basis import load
 
-    for symbol in symbols:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                load(basis, symbol)
-        except Exception as error:  # PySCF raises many kinds for a name it cannot read
-            raise BasisError(_basis_message(basis, symbol)) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return load(basis, symbol)
+    except Exception as error:  # PySCF raises many kinds for a name it cannot read
+        raise BasisError(_basis_message(basis, symbol)) from error
 
 
 def _basis_message(basis: str, symbol: str) -> str:

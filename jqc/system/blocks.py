@@ -64,7 +64,9 @@ class BlockGroup:
 def reaching(grid: Grid, shells: tuple[Shells, ...], atom_coords: np.ndarray) -> list[np.ndarray]:
     """Which shells of each angular momentum reach each block, (block, shell) of bool, by nearest distance."""
     coords, _ = in_blocks(grid)
-    distance = np.stack([np.sqrt(((coords - center) ** 2).sum(-1).min(axis=1)) for center in atom_coords], axis=1)
+    x, y, z = np.moveaxis(coords, 2, 0)
+    nearest = [((x - at[0]) ** 2 + (y - at[1]) ** 2 + (z - at[2]) ** 2).min(axis=1) for at in atom_coords]
+    distance = np.sqrt(np.stack(nearest, axis=1))
     return [distance[:, s.atom] < shell_reach(s, l, grid.cutoff) for l, s in enumerate(shells)]
 
 

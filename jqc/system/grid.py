@@ -101,15 +101,16 @@ def compact_grid(coords: np.ndarray, weights: np.ndarray, n_ao: int, block: int 
 
 def compact_order(coords: np.ndarray, block: int) -> np.ndarray:
     """Permutation that makes every run of `block` points a small box: median splits along the widest axis."""
+    axes = np.ascontiguousarray(coords.T)
 
     def split(index: np.ndarray) -> list[np.ndarray]:
         blocks = -(-index.size // block)
         if blocks <= 1:
             return [index]
-        points = coords[index]
-        axis = np.argmax(points.max(axis=0) - points.min(axis=0))
+        points = axes[:, index]
+        axis = np.argmax(np.ptp(points, axis=1))
         half = (blocks // 2) * block
-        parts = np.argpartition(points[:, axis], half)
+        parts = np.argpartition(points[axis], half)
         return split(index[parts[:half]]) + split(index[parts[half:]])
 
     return np.concatenate(split(np.arange(len(coords))))
