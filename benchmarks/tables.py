@@ -1,4 +1,4 @@
-"""Write the benchmark's figures into the documentation: from JSON to the marked table of docs/performance.md.
+"""Write a benchmark's figures into the documentation: from JSON to the table of a page that is marked with its name.
 
 python benchmarks/tables.py docs/results/bench_scf.json docs/performance.md
 """
@@ -8,41 +8,70 @@ import re
 import sys
 from pathlib import Path
 
-HEADER = (
-    "| molecule | functional | PySCF s | jqc warm s | ratio | PySCF process s | jqc cached process s | ratio "
-    "| jqc cold process s | peak GB, cold / cached | PySCF GB | difference µEh | iterations |\n"
-    + "|---|---|"
-    + "--:|" * 11
-)
+COLUMNS = {
+    "bench_scf": {
+        "molecule": "{molecule}",
+        "functional": "{functional}",
+        "PySCF s": "{pyscf_s:.2f}",
+        "jqc warm s": "{warm_s:.2f}",
+        "ratio": "**{ratio_warm:.1f}**",
+        "PySCF process s": "{pyscf_process_s:.2f}",
+        "jqc cached process s": "{cached_process_s:.2f}",
+        "ratio of processes": "**{ratio_cached_process:.1f}**",
+        "jqc cold process s": "{cold_process_s:.1f}",
+        "peak GB, cold / cached": "{peak_gb:.2f} / {cached_peak_gb:.2f}",
+        "PySCF GB": "{pyscf_peak_gb:.2f}",
+        "difference µEh": "{difference_uEh:+.5f}",
+        "iterations": "{iterations} / {pyscf_iterations}",
+    },
+    "bench_batch": {
+        "set": "{set}",
+        "functional": "{functional}",
+        "molecules": "{molecules}",
+        "jqc molecules/s": "{jqc_molecules_per_s:.2f}",
+        "PySCF molecules/s": "{pyscf_molecules_per_s:.3f}",
+        "ratio": "**{ratio_vs_pyscf:.2f}**",
+        "of chunks, least to most": "{ratio_of_chunks[least]:.2f} to {ratio_of_chunks[most]:.2f}",
+        "classes": "{classes}",
+        "waste": "{waste:.0%}",
+        "choosing them s": "{choosing_classes_s:.1f}",
+        "first of each class s": "{first_of_each_class_s:.0f}",
+        "programs then": "{programs_made_then}",
+        "largest difference µEh": "{largest_difference_uEh:.5f}",
+        "peak GB": "{peak_gb:.2f}",
+    },
+    "bench_size": {
+        "code": "{code}",
+        "atoms": "{atoms}",
+        "s": "{seconds:.1f}",
+        "peak GB": "{peak_gb:.2f}",
+        "iterations": "{iterations}",
+    },
+}
+"""Columns of each table and what they say of a row; text is on the left."""
+
+TEXT = ("molecule", "functional", "set", "code")
 
 
-def row(record: dict) -> str:
-    """One line of the table."""
-    r = record
-    return (
-        f"| {r['molecule']} | {r['functional']} | {r['pyscf_s']:.2f} | {r['warm_s']:.2f} | **{r['ratio_warm']:.1f}** "
-        f"| {r['pyscf_process_s']:.2f} | {r['cached_process_s']:.2f} | **{r['ratio_cached_process']:.1f}** "
-        f"| {r['cold_process_s']:.1f} | {r['peak_gb']:.2f} / {r['cached_peak_gb']:.2f} | {r['pyscf_peak_gb']:.2f} "
-        f"| {r['difference_uEh']:+.5f} | {r['iterations']} / {r['pyscf_iterations']} |"
-    )
-
-
-def table(results: dict) -> str:
-    """The whole table with the environment it was measured in."""
-    e = results["environment"]
+def table(name: str, results: dict) -> str:
+    """A whole table with the environment it was measured in."""
+    e, columns = results["environment"], COLUMNS[name]
     versions = ", ".join(f"{name} {version}" for name, version in e["versions"].items())
     caption = (
         f"{e['machine']}, {e['threads']} threads, {e['dtype']}, {versions}, commit {e['commit'][:10]}, {e['date']}."
     )
-    return "\n".join([caption, "", HEADER, *(row(record) for record in results["rows"])])
+    rule = "|".join("---" if column in TEXT else "--:" for column in columns)
+    rows = (" | ".join(columns), *(" | ".join(columns.values()).format(**row) for row in results["rows"]))
+    head, *lines = (f"| {row} |" for row in rows)
+    return "\n".join([caption, "", head, f"|{rule}|", *lines])
 
 
 def main() -> None:
     """Replace what stands between the markers."""
     source, page = map(Path, sys.argv[1:3])
-    text = page.read_text()
-    body = f"<!-- bench_scf -->\n{table(json.loads(source.read_text()))}\n<!-- end -->"
-    page.write_text(re.sub(r"<!-- bench_scf -->.*?<!-- end -->", lambda _: body, text, flags=re.DOTALL))
+    text, opening = page.read_text(), f"<!-- {source.stem} -->"
+    body = f"{opening}\n{table(source.stem, json.loads(source.read_text()))}\n<!-- end -->"
+    page.write_text(re.sub(f"{opening}.*?<!-- end -->", lambda _: body, text, flags=re.DOTALL))
 
 
 if __name__ == "__main__":
