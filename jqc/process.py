@@ -14,6 +14,9 @@ KEPT = 2**28
 KEPT_IN_TRAINING = 2**31 - 1
 """The same for training, whose steps ask for the same pieces again and again; the most that glibc understands."""
 
+MOST_MAPS = 0.75
+"""Share of the memory maps that may be taken when the next molecule comes: eighteen size classes hold half of them."""
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Options of glibc's mallopt."""
 
@@ -89,13 +92,13 @@ def _glibc(name: str, *arguments: int) -> None:
 
 
 def make_room_for_programs() -> None:
-    """Drop JAX's compiled programs where this process has half of the memory maps that the system (Linux) grants.
+    """Drop JAX's compiled programs where this process has most of the memory maps that the system (Linux) grants.
 
-    XLA's programs on CPUs hold several hundred maps for a molecule whose sizes are new, and a process that solves
+    XLA's programs on CPUs hold up to 2,500 maps for a molecule whose sizes are new, and a process that solves
     thirty of them would reach 65,530, where it is ended by a segmentation fault.
     """
     jax = sys.modules.get("jax")
-    if jax is not None and _maps() > _granted_maps() / 2:
+    if jax is not None and _maps() > MOST_MAPS * _granted_maps():
         jax.clear_caches()
 
 
