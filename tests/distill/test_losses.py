@@ -45,8 +45,8 @@ SOLVED = 1e-9
 """Hartree and 1/bohr³: what a solution converged to 1e-7 leaves of losses that are its squares."""
 
 LEFT = 1e-8
-"""Of slopes, which are linear in what two solutions differ by: twice the energy's weight of 100, times exchange of 8
-hartree, times 5e-12 hartree of sums in another order."""
+"""Of slopes, which are linear in what two solutions differ by: 2ΔE/s per electron times exchange of 8 hartree, where
+sums in another order make ΔE up to 5e-12 hartree, s is 1e-3 and water has ten electrons."""
 
 KEY = jax.random.key(3)
 
