@@ -47,10 +47,20 @@ COLUMNS = {
         "peak GB": "{peak_gb:.2f}",
         "iterations": "{iterations}",
     },
+    "bench_exchange": {
+        "molecule": "{molecule}",
+        "form": "{form}",
+        "SCF s": "{scf_s:.1f}",
+        "one K s": "{k_s:.3f}",
+        "peak GB": "{peak_gb:.2f}",
+        "iterations": "{iterations}",
+        "energy's difference µEh": "{difference_uEh:+.4f}",
+        "largest difference of forces": "{forces_error:.0e}",
+    },
 }
-"""Columns of each table and what they say of a row; text is on the left."""
+"""Columns of each table and what they say of a row, empty where that has nothing to say; text is on the left."""
 
-TEXT = ("molecule", "functional", "set", "code")
+TEXT = ("molecule", "functional", "set", "code", "form")
 
 
 def table(name: str, results: dict) -> str:
@@ -61,9 +71,19 @@ def table(name: str, results: dict) -> str:
         f"{e['machine']}, {e['threads']} threads, {e['dtype']}, {versions}, commit {e['commit'][:10]}, {e['date']}."
     )
     rule = "|".join("---" if column in TEXT else "--:" for column in columns)
-    rows = (" | ".join(columns), *(" | ".join(columns.values()).format(**row) for row in results["rows"]))
+    rows = (
+        " | ".join(columns),
+        *(" | ".join(_cell(form, row) for form in columns.values()) for row in results["rows"]),
+    )
     head, *lines = (f"| {row} |" for row in rows)
     return "\n".join([caption, "", head, f"|{rule}|", *lines])
+
+
+def _cell(form: str, row: dict) -> str:
+    try:
+        return form.format(**row)
+    except KeyError:
+        return ""
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from jax.sharding import Mesh
 from jqc.errors import InputError
 from jqc.process import cores
 from jqc.scf.lanes import Posing, in_lanes
+from jqc.scf.problem import Problem, Solver, posed
 from jqc.scf.refill import in_slots
 from jqc.scf.result import SCFResult
-from jqc.scf.solve import Problem, Solver, posed
 from jqc.scf.step import SCFSettings
 from jqc.system import System
 from jqc.system.spread import is_local

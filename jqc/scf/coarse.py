@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jqc.process import single_threaded_blas
 from jqc.programs import compiled
 from jqc.scf import diis
-from jqc.scf.drive import Progress, advance, begin_diis, going, watched
+from jqc.scf.drive import going, iterations, started
 from jqc.scf.kernel import reference
+from jqc.scf.problem import Problem, Solver
 from jqc.scf.step import SCFSettings, SCFState, orbital_gradient
 from jqc.system import System, keep_orbitals
 from jqc.system.keep import granted, kept_bytes, kept_shapes, orbital_bytes
@@ -27,7 +28,6 @@ from jqc.timing import stage
 from jqc.typing import Array, Float
 from jqc.xc.base import Functional
 from jqc.xc.one_pass import in_one_pass
-from jqc.xc.quadrature import read_by
 
 ROUGH = 1e-3
 """Residual, and change of the energy, to which the rougher quadrature is solved before it is corrected."""
@@ -43,64 +43,41 @@ CYCLES = 8
 """Corrections after which the finer quadrature goes on alone."""
 
 
-def run_on_two(
-    functional: Functional,
-    starter: Functional,
-    system: System,
-    dm: Float[Array, "spin ao ao"],
-    settings: SCFSettings,
-    patience: int,
-    limit: int,
-    n_occ: int,
-    progress: Progress | None,
-    budget: int | None = None,
-) -> tuple[SCFState, System]:
+def run_on_two(problem: Problem, how: Solver) -> tuple[SCFState, System]:
     """What `run_diis` does, for a system with a rougher quadrature; where corrections fail, it goes on without."""
-    rough = rougher(system, dm, budget)
-    left = granted(system, budget) - rough.orbital_bytes
+    functional, system, n_occ = problem.functional, problem.system, how.columns(problem.system)
+    rough = rougher(system, problem.dm, how.budget)
+    left = granted(system, how.budget) - rough.orbital_bytes
     many = sum(map(orbital_bytes, system.groups)) > FEW
     kept = 0 if many and in_one_pass(functional, system) else left
-    stops = jnp.asarray(patience), jnp.asarray(limit)
-    shapes, ingredients, until = kept_shapes(rough), read_by(functional), _thresholds(settings, ROUGH)
-    first = compiled(begin_diis, starter, shapes, dm, settings, ingredients)
-    begun = begin_diis.eval_shape(starter, shapes, dm, settings, ingredients)
-    iterations = compiled(advance, functional, shapes, begun, until, *stops, n_occ)
+    first, begun = started(problem, how, kept_shapes(rough))
+    run = iterations(problem, how, kept_shapes(rough), begun)
     refine = compiled(refined, functional, kept_shapes(system, kept), begun, n_occ)
-
-    def converge(rough: System, state: SCFState, until: SCFSettings) -> SCFState:
-        run = lambda state, limit: iterations(functional, rough, state, until, stops[0], limit)  # noqa: E731
-        return watched(run, state, limit, progress)
-
     rough, system = keep_orbitals(rough), keep_orbitals(system, kept)
     with stage("scf"), single_threaded_blas():
-        state = first(starter, rough, dm, settings)
-        fine = _cycles(rough, state, settings, converge, partial(refine, functional, system))
-    if bool(fine.converged):
+        fine = _cycles(rough, first(rough), how.settings, run, partial(refine, functional, system))
+    goes_on = bool(going(fine, how.patience, how.max_iterations))
+    if not goes_on and how.ends_with(fine):
         return fine, system
     system = keep_orbitals(system, left)
-    if not bool(going(fine, *stops)):
-        return fine, system
-    program = compiled(advance, functional, system, fine, settings, *stops, n_occ)
-    run = lambda state, limit: program(functional, system, state, settings, stops[0], limit)  # noqa: E731
-    with stage("scf"), single_threaded_blas():
-        return watched(run, fine, limit, progress), system
+    return iterations(problem, how, system, fine)(system, fine) if goes_on else fine, system
 
 
 def _cycles(
     rough: System,
     state: SCFState,
     settings: SCFSettings,
-    converge: Callable[[System, SCFState, SCFSettings], SCFState],
+    run: Callable[[System, SCFState, SCFSettings], SCFState],
     refine: Callable[[SCFState], SCFState],
 ) -> SCFState:
     """The finer quadrature's state after corrections, until it has converged or they have failed."""
-    state = converge(rough, state, _thresholds(settings, ROUGH))
+    state = run(rough, state, _thresholds(settings, ROUGH))
     fine = refine(state)
     for _ in range(CYCLES):
         if not bool(state.converged):
             break
         rough, state = corrected(rough, state, fine)
-        state = converge(rough, state, _thresholds(settings, 0.0))
+        state = run(rough, state, _thresholds(settings, 0.0))
         fine = judged(settings, fine, state)
         if bool(fine.converged):
             break

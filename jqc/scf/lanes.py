@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+from jqc.scf.problem import Problem, Solver
 from jqc.scf.result import SCFResult
-from jqc.scf.solve import Problem, Solver, solved
+from jqc.scf.solve import solved
 from jqc.system.budget import orbital_budget
 
 Posing = Callable[[], Problem]

@@ -18,9 +18,11 @@ from jax.sharding import PartitionSpec as Spec
 
 from jqc.process import make_room_for_programs, single_threaded_blas
 from jqc.scf.lanes import Posing
+from jqc.scf.minimise import minimised
+from jqc.scf.problem import Problem, Solver
 from jqc.scf.result import SCFResult
 from jqc.scf.slots import Slots, Start, advance_slots, empty, exchange
-from jqc.scf.solve import Problem, Solver, minimised, result_of
+from jqc.scf.solve import result_of
 from jqc.scf.step import SCFState
 from jqc.system.budget import orbital_budget
 from jqc.system.keep import keep_orbitals

@@ -4,6 +4,7 @@ The state holds a density, its energy and its Fock matrix ∂E/∂D. An iteratio
 diagonalises it in an orthonormal basis, fills the orbitals, and evaluates the new density.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import jax
@@ -17,6 +18,9 @@ from jqc.system import System
 from jqc.typing import Array, Bool, Float, Int
 from jqc.xc.base import Functional, Ingredients
 from jqc.xc.quadrature import Features, no_features
+
+Progress = Callable[[int, float, float, float], None]
+"""Called after an iteration with its number, the energy, the energy's change and the residual."""
 
 EMPTY_LIFT = 100.0
 """Hartree that put empty orbitals behind filled ones when both are made canonical."""

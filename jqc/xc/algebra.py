@@ -29,6 +29,16 @@ def take_rows(matrix: Array, index: Array) -> Array:
     return jnp.take(matrix, index, axis=0, mode="fill", fill_value=0)
 
 
+def within(matrix: Float[Array, "ao ao"], index: Array) -> Float[Array, "row row"]:
+    """A matrix among the orbitals of a block."""
+    return take_rows(take_rows(matrix, index).T, index)
+
+
+def with_density(rows: Float[Array, "row row"], orbitals: Float[Array, "row component grid"], ingredients: Ingredients):
+    """The pair φ, Dφ, whose products are a density's features; without τ values of Dφ are enough."""
+    return orbitals, times(rows, orbitals if ingredients == "tau" else orbitals[:, :1])
+
+
 def on_points(frames: Float[Array, "spin ao mo"], index: Array, orbitals: Float[Array, "row component grid"]) -> list:
     """Orbitals on the points of a block, (mo, component, grid) for each spin."""
     # A product with a transposed left factor runs at half speed on CPUs: the small transpose is made explicit.

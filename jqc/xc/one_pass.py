@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jqc.system import System
 from jqc.system.blocks import BlockGroup, block_orbitals
 from jqc.typing import Array, Float
-from jqc.xc.algebra import on_points, products, take_rows, times
+from jqc.xc.algebra import on_points, products, with_density, within
 from jqc.xc.base import Functional, Quadrature
 from jqc.xc.quadrature import Features, pays, read_by, spin_resolved
 
@@ -46,10 +46,10 @@ def energy_and_potential(
     @partial(jax.checkpoint, prevent_cse=False)  # a scan separates the passes already
     def add(sums: tuple[Array, Array], block: BlockGroup) -> tuple[tuple[Array, Array], Features]:
         index, orbitals = block.index, block_orbitals(system.shells, system.coords, block, ingredients != "rho")
-        right = orbitals if ingredients == "tau" else orbitals[:, :1]
         precise = lambda spins: jnp.stack(spins).astype(block.weights.dtype)  # noqa: E731
-        of_rows = lambda rows: precise([products(orbitals, times(d, right), ingredients) for d in rows])  # noqa: E731
-        rows = jnp.stack([take_rows(take_rows(d, index).T, index) for d in symmetric])
+        features_of = lambda rows: products(*with_density(rows, orbitals, ingredients), ingredients)  # noqa: E731
+        of_rows = lambda rows: precise([features_of(d) for d in rows])  # noqa: E731
+        rows = jnp.stack([within(d, index) for d in symmetric])
         if occupied is not None and pays(occupied, block.index, ingredients):
             u = precise([products(psi, psi, ingredients) for psi in on_points(occupied, index, orbitals)])
         else:

@@ -19,7 +19,7 @@ from jqc.system import System
 from jqc.system.blocks import BlockGroup, block_orbitals, over_blocks
 from jqc.system.sampled import Sampled
 from jqc.typing import Array, Float, Int
-from jqc.xc.algebra import on_points, products, take_rows, times
+from jqc.xc.algebra import on_points, products, take_rows, times, with_density, within
 from jqc.xc.base import Density, Functional, Ingredients, Quadrature, cut
 
 Orbitals = System | Sampled
@@ -51,8 +51,7 @@ def _over_blocks(pairs_of, system: Orbitals, group: BlockGroup, ingredients: Ing
 
 def _from_dm(dm: Float[Array, "spin ao ao"], system: Orbitals, group: BlockGroup, ingredients: Ingredients) -> Features:
     def pairs_of(index, orbitals, dm):
-        right = orbitals if ingredients == "tau" else orbitals[:, :1]
-        return [[(orbitals, times(take_rows(take_rows(d, index).T, index), right))] for d in dm]
+        return [[with_density(within(d, index), orbitals, ingredients)] for d in dm]
 
     return _over_blocks(pairs_of, system, group, ingredients, dm)
 

@@ -109,9 +109,9 @@ def test_shapes_may_differ_and_results_keep_their_order(molecules):
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_where_diis_stalls_newton_follows_as_in_scf(width, water, monkeypatch):
-    from jqc.scf import solve
+    from jqc.scf import problem
 
-    monkeypatch.setattr(solve, "PATIENCE", 1)
+    monkeypatch.setattr(problem, "PATIENCE", 1)
     system = jqc.build_system(water, "sto-3g", grid_level=0)
     expected = jqc.scf(system, "slater").check()
     assert expected.residual != pytest.approx(jqc.scf(system, "slater", solver="diis").residual, rel=0.5)

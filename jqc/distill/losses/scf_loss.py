@@ -23,10 +23,10 @@ from jqc.distill.example import Example
 from jqc.distill.losses.terms import Terms, at_solution, check, energy_term, evaluated, weighted
 from jqc.distill.residuals import density_error
 from jqc.numerics import require_double_precision
-from jqc.scf.drive import begin, descend
 from jqc.scf.energy import energy_parts
 from jqc.scf.grassmann import Point
 from jqc.scf.implicit import relaxed_dm
+from jqc.scf.minimise import begin, descend
 from jqc.scf.step import SCFSettings
 from jqc.system import System
 from jqc.typing import Array, Bool, Float
