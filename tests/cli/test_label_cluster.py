@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +71,12 @@ def labelling(molecules: Path, folder: Path, *options: str):
 
 def children(pid: int) -> list[int]:
     """Living processes that it has started to compute, the oldest first."""
-    started = [each for each in psutil.Process(pid).children() if each.status() != psutil.STATUS_ZOMBIE]
-    return [each.pid for each in sorted(started, key=psutil.Process.create_time) if "spawn_main" in str(each.cmdline())]
+    found = []
+    for each in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # one may end while it is looked at
+            if each.status() != psutil.STATUS_ZOMBIE and "spawn_main" in str(each.cmdline()):
+                found.append(each)
+    return [each.pid for each in sorted(found, key=psutil.Process.create_time)]
 
 
 def test_three_processes_of_which_one_is_killed_twice(molecules, undisturbed, tmp_path):
