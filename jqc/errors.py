@@ -49,6 +49,10 @@ class ConvergenceError(RuntimeError):
     """An iteration that stopped before it reached its thresholds."""
 
 
+class SimulationError(RuntimeError):
+    """A simulation that went beyond its limits, or whose result means nothing."""
+
+
 class InstabilityError(InputError):
     """The reference density is no minimum of the energy."""
 

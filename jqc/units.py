@@ -24,6 +24,15 @@ KILOCALORIE = 627.509474063
 AMU = 1 / 1822.888486283
 """Unified atomic mass units per electron mass."""
 
+FEMTOSECOND = 0.0241888432658
+"""Femtoseconds per atomic unit of time."""
+
+KELVIN = 315775.024804
+"""Kelvin per hartree."""
+
+GIGAPASCAL = 29421.0157
+"""Gigapascal per hartree/bohr³."""
+
 WAVENUMBER = 219474.63136314
 """cm⁻¹ per hartree."""
 

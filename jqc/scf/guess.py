@@ -8,6 +8,7 @@ from jqc.scf.result import SCFResult
 from jqc.system import System
 from jqc.system.basis import make_mole
 from jqc.system.padding import pad_axis
+from jqc.typing import Float
 
 GUESSES = ("minao", "atom", "core")
 """Superposed minimal-basis atoms, superposed atomic SCF densities, bare nuclei."""
@@ -26,7 +27,7 @@ def initial_dm(system: System, guess: str | np.ndarray | SCFResult, n_spins: int
     if isinstance(guess, str):
         dm = _named(system, guess)
     else:
-        dm = _carried_over(system, guess) if isinstance(guess, SCFResult) else np.asarray(guess, dtype=float)
+        dm = _of_result(system, guess) if isinstance(guess, SCFResult) else np.asarray(guess, dtype=float)
     if dm.shape not in ((n_ao, n_ao), (2, n_ao, n_ao)):
         raise InputError(
             f"the density matrix to start from has shape {dm.shape}; this system needs {(n_ao, n_ao)} or "
@@ -39,13 +40,12 @@ def initial_dm(system: System, guess: str | np.ndarray | SCFResult, n_spins: int
     return pad_axis(pad_axis(spins, system.n_padded, -1), system.n_padded, -2)
 
 
-def _carried_over(system: System, result: SCFResult) -> np.ndarray:
+def carried_over(
+    system: System, mo_coeff: Float[np.ndarray, "spin ao mo"], occupations: Float[np.ndarray, "spin mo"]
+) -> Float[np.ndarray, "*spin ao ao"]:
     """Density of another geometry's orbitals, made orthonormal in the overlap of this one."""
     n_ao = int(system.n_ao)
-    if result.dm.shape[-1] != n_ao:
-        return np.asarray(result.dm)
     overlap = np.asarray(system.overlap)[:n_ao, :n_ao]
-    mo_coeff, _, occupations = result.by_spin
     dms = []
     for orbitals, filled in zip(mo_coeff, occupations, strict=True):
         held = filled > FILLED
@@ -54,7 +54,15 @@ def _carried_over(system: System, result: SCFResult) -> np.ndarray:
         values, vectors = np.linalg.eigh(a.T @ overlap @ a)
         nearest = a @ (vectors / np.sqrt(values)) @ vectors.T
         dms.append((nearest * filled[held]) @ nearest.T)
-    return np.stack(dms) if result.dm.ndim == 3 else dms[0]
+    return np.stack(dms) if len(dms) == 2 else dms[0]
+
+
+def _of_result(system: System, result: SCFResult) -> np.ndarray:
+    """A result's density, carried over where the orbitals are as many; else as it is, to be refused."""
+    if result.dm.shape[-1] != int(system.n_ao):
+        return np.asarray(result.dm)
+    mo_coeff, _, occupations = result.by_spin
+    return carried_over(system, mo_coeff, occupations)
 
 
 def _named(system: System, guess: str) -> np.ndarray:
