@@ -1,9 +1,10 @@
 """Many molecules in one process, jqc beside PySCF on the same cores: 64 geometries of ethanol, 100 mixed molecules.
 
 Jobs are whole ones, integrals, grids and the choice of size classes included, and alternate in chunks, so that both
-codes meet the same load of the machine. PySCF solves one molecule after another on all cores; jqc hands them to
-`scf_batch`. Both get the same geometries, basis, fitting set, grid level and thresholds. Before, jqc solves one
-molecule of each size class, which compiles; these seconds are told apart. Programs that chunks make are counted.
+codes meet the same load of the machine. PySCF solves one molecule after another on all cores, in a process of its own,
+for it turns to the disk where its process holds much memory already; jqc hands them to `scf_batch`. Both get the same
+geometries, basis, fitting set, grid level and thresholds. Before, jqc solves one molecule of each size class, which
+compiles; these seconds are told apart. Programs that chunks make are counted.
 
 The mixed set is made of `mixed.smi` by RDKit (ETKDG, MMFF): H, C, N, O, F, S and Cl, up to nine heavy atoms.
 
@@ -18,14 +19,13 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import numpy as np
-from measuring import environment, peak_gb, read_rows
+from measuring import environment, in_process, peak_gb, read_rows
 
 import jqc
 from jqc.files import write_json
@@ -64,18 +64,19 @@ def mixed(count: int) -> list[jqc.Molecule]:
     return [found[place] for place in np.random.default_rng(0).permutation(count)]
 
 
-def pyscf_energies(molecules: list[jqc.Molecule], xc: str) -> list[float]:
-    """One after another on all cores."""
+def run_pyscf(name: str, count: int, xc: str, first: int, last: int) -> dict:
+    """Worker: some molecules of a set one after another on all cores, and the seconds that they take."""
     from pyscf import dft, gto
 
-    energies = []
+    molecules = SETS[name](count)[first:last]
+    energies, start = [], time.perf_counter()
     for molecule in molecules:
         atoms = list(zip(molecule.symbols, np.asarray(molecule.coords), strict=True))
         solver = dft.RKS(gto.M(atom=atoms, unit="Bohr", basis=BASIS, verbose=0), xc=xc).density_fit(auxbasis=AUXILIARY)
         solver.grids.level = GRID_LEVEL
         solver.conv_tol, solver.conv_tol_grad = ENERGY_TOLERANCE, RESIDUAL_TOLERANCE
         energies.append(float(solver.kernel()))
-    return energies
+    return {"energies": energies, "seconds": time.perf_counter() - start}
 
 
 def jqc_energies(molecules: list[jqc.Molecule], xc: str, classes: SizeClasses, **options: int) -> list[float]:
@@ -85,9 +86,8 @@ def jqc_energies(molecules: list[jqc.Molecule], xc: str, classes: SizeClasses, *
     return [result.check().energy for result in jqc.scf_batch(systems, xc, settings=settings, **options)]
 
 
-def chunks(molecules: list[jqc.Molecule], size: int) -> Iterator[list[jqc.Molecule]]:
-    for start in range(0, len(molecules), size):
-        yield molecules[start : start + size]
+SETS = {"ethanol": ethanols, "mixed": mixed}
+"""What makes so many molecules of each set."""
 
 
 def compare(
@@ -104,15 +104,15 @@ def compare(
     warming = time.perf_counter() - start
     ours, theirs, differences = [], [], []
     with counted() as programs:
-        for part in chunks(molecules, chunk):
-            start = time.perf_counter()
+        for first in range(0, len(molecules), chunk):
+            part, start = molecules[first : first + chunk], time.perf_counter()
             energies = jqc_energies(part, xc, classes, **options)
-            middle = time.perf_counter()
-            reference = pyscf_energies(part, xc)
-            ours.append(middle - start)
-            theirs.append(time.perf_counter() - middle)
-            differences += [abs(a - b) for a, b in zip(energies, reference, strict=True)]
-            print(f"{name} {xc}: {len(differences)} of {len(molecules)}, ratio {theirs[-1] / ours[-1]:.2f}", flush=True)
+            ours.append(time.perf_counter() - start)
+            reference = in_process(__file__, name, len(molecules), xc, first, first + chunk)
+            theirs.append(reference["seconds"])
+            differences += [abs(a - b) for a, b in zip(energies, reference["energies"], strict=True)]
+            seconds = f"{ours[-1]:.1f} s, PySCF {theirs[-1]:.1f} s, ratio {theirs[-1] / ours[-1]:.2f}"
+            print(f"{name} {xc}: {len(differences)} of {len(molecules)}, {seconds}", flush=True)
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return {
         "set": name,
@@ -121,6 +121,7 @@ def compare(
         "jqc_molecules_per_s": len(molecules) / (sum(ours) + choosing),
         "pyscf_molecules_per_s": len(molecules) / sum(theirs),
         "ratio_vs_pyscf": sum(theirs) / (sum(ours) + choosing),
+        "chunks_s": {"jqc": ours, "pyscf": theirs},
         "ratio_of_chunks": {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)},
         "largest_difference_uEh": max(differences) * 1e6,
         "classes": len(classes.classes),
@@ -146,18 +147,23 @@ def main() -> None:
     parser.add_argument("--waste", type=float, default=0.3, help="bound on the padding of size classes")
     parser.add_argument("--width", type=int, help="slots of a program")
     parser.add_argument("--lanes", type=int, help="threads with an SCF of their own")
+    parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.worker:
+        name, count, xc, first, last = given.worker
+        print(json.dumps(run_pyscf(name, int(count), xc, int(first), int(last))))
+        return
     keep_freed_memory()
     jax.config.update("jax_enable_x64", True)
     options = {name: value for name in ("width", "lanes") if (value := getattr(given, name)) is not None}
     if given.quick:
         given.functionals = ("pbe",)
-    sets = {"ethanol": ethanols(6 if given.quick else 64), "mixed": mixed(4 if given.quick else 100)}
+    counts = {"ethanol": 6, "mixed": 4} if given.quick else {"ethanol": 64, "mixed": 100}
     rows = read_rows(given.json, "set", "functional")
     for name in given.sets:
         for xc in given.functionals:
             if (name, xc) not in rows:
-                rows[name, xc] = compare(name, sets[name], xc, given.chunk, given.waste, options)
+                rows[name, xc] = compare(name, SETS[name](counts[name]), xc, given.chunk, given.waste, options)
                 jax.clear_caches()
             print(json.dumps(rows[name, xc], indent=1), flush=True)
             if given.json:

@@ -35,6 +35,8 @@ class JQC(Calculator):
         Total charge and number of unpaired electrons; by default those of `atoms.info`, else zero.
     solver, max_iterations, settings
         As in `jqc.scf`; forces need a tighter density than energies.
+    moving_grid
+        As in `jqc.forces`; dynamics conserve energy with it.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> from ase import Atoms
@@ -60,10 +62,11 @@ class JQC(Calculator):
         exchange: str = "df",
         precision: str = "double",
         memory: int | str | None = None,
+        moving_grid: bool = False,
         **options: Any,
     ):
         super().__init__(**options)
-        self.xc, self.charge, self.spin = xc, charge, spin
+        self.xc, self.charge, self.spin, self.moving_grid = xc, charge, spin, moving_grid
         self.scf_options = {"solver": solver, "max_iterations": max_iterations, "settings": settings}
         self.system_options: dict[str, Any] = {
             "basis": basis,
@@ -92,7 +95,7 @@ class JQC(Calculator):
             "charges": np.asarray(self.result.charges),
         }
         if "forces" in properties:
-            self.results["forces"] = forces(self.result) * (ELECTRONVOLT / ANGSTROM)
+            self.results["forces"] = forces(self.result, moving_grid=self.moving_grid) * (ELECTRONVOLT / ANGSTROM)
 
     def _solve(self, molecule: Molecule, functional: Functional) -> SCFResult:
         """The SCF, from the last result where it was the same molecule."""

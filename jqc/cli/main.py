@@ -67,6 +67,8 @@ def parse(arguments: Sequence[str]) -> Command:
     from jqc.cli.forces import ForcesCommand
     from jqc.cli.info import InfoCommand
     from jqc.cli.label import LabelCommand
+    from jqc.cli.md import MdCommand
+    from jqc.cli.observe import ObserveCommand
     from jqc.cli.optimize import OptimizeCommand
     from jqc.cli.scf import ScfCommand
     from jqc.cli.vibrations import VibrationsCommand
@@ -79,6 +81,8 @@ def parse(arguments: Sequence[str]) -> Command:
             "optimize": OptimizeCommand,
             "vibrations": VibrationsCommand,
             "excite": ExciteCommand,
+            "md": MdCommand,
+            "observe": ObserveCommand,
             "label": LabelCommand,
             "distill": DistillCommand,
             "evaluate": EvaluateCommand,

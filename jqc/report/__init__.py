@@ -5,6 +5,7 @@ from jqc.report.evaluation import evaluation_figures
 from jqc.report.figure import FORMATS, figure_format, rendered
 from jqc.report.measures import print_evaluation
 from jqc.report.page import evaluation_page
+from jqc.report.panels import panels
 from jqc.report.spectra import (
     Panel,
     absorption_spectrum,
@@ -28,6 +29,7 @@ __all__ = [
     "learning_curves",
     "lorentzian",
     "molar_absorption",
+    "panels",
     "print_evaluation",
     "rendered",
     "stick_spectrum",

@@ -36,6 +36,12 @@ def blank(panels: int, title: str = "") -> "tuple[Figure, list[Axes]]":
     return figure, list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
 
 
+def stacked(panels: int, title: str = "") -> "tuple[Figure, list[Axes]]":
+    """A figure of empty panels, one above the other, each with an x axis of its own."""
+    figure = _titled((8, 1.2 + 2.6 * panels), title)
+    return figure, list(figure.subplots(panels, 1, squeeze=False)[:, 0])
+
+
 def side_by_side(panels: int, title: str = "") -> "tuple[Figure, list[Axes]]":
     """A figure of empty panels in a row."""
     figure = _titled((8, 4.4), title)

@@ -3,7 +3,9 @@
     dE/dR = ∂/∂R [tr(D h) + ½(D|D) − Σ c_k E_K + E_xc[ρ_D; R] + E_nn] − tr(W ∂S/∂R),   W = Σ_i f_i ε_i C_i C_iᵀ
 
 at fixed D, by stationarity (Pulay, Mol. Phys. 17, 197 (1969), doi:10.1080/00268976900100941). Quadrature points stand
-still, as in PySCF unless asked otherwise; the forces then add up to the grid's error instead of zero.
+still, as in PySCF unless asked otherwise; the forces then add up to the grid's error instead of zero. With points that
+move with their atoms, and the weights that they then have, they are the slope of the energy as it is computed, which
+dynamics conserve.
 """
 
 from dataclasses import replace
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jqc.response.moving_grid import grid_gradient
 from jqc.scf.occupation import FILLED
 from jqc.scf.repulsion import check_exchange
 from jqc.scf.result import SCFResult
@@ -23,13 +26,15 @@ from jqc.xc.base import Functional
 from jqc.xc.quadrature import Features, features, read_by, xc_energy
 
 
-def forces(result: SCFResult) -> np.ndarray:
-    """Forces on the nuclei in hartree/bohr, (atom, 3).
+def forces(result: SCFResult, *, moving_grid: bool = False) -> np.ndarray:
+    """Forces on the nuclei in hartree/bohr, (atom, 3); with `moving_grid` those of the quadrature's points too.
 
     Raises
     ------
     ConvergenceError
         The result is not converged.
+    InputError
+        Points that were handed over cannot move.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import jqc
@@ -38,10 +43,10 @@ def forces(result: SCFResult) -> np.ndarray:
     >>> bool(force[1, 2] > 0.05)  # pushed apart
     True
     """
-    return -gradient(result.check())
+    return -gradient(result.check(), moving_grid)
 
 
-def gradient(result: SCFResult) -> np.ndarray:
+def gradient(result: SCFResult, moving_grid: bool = False) -> np.ndarray:
     """dE/dR in hartree/bohr, (atom, 3)."""
     system = result.system
     check_exchange(result.functional, system.exchange, moving=True)
@@ -54,6 +59,8 @@ def gradient(result: SCFResult) -> np.ndarray:
         total += _two_electron_gradient(mole, result, omega, dm.sum(0) if omega == 0 else None)
     padded = jnp.pad(jnp.asarray(dm), ((0, 0), *(((0, system.n_padded - n_ao),) * 2)))
     total += np.asarray(_xc_gradient(result.functional, system, padded, result.features))[:n_atoms]
+    if moving_grid:
+        total += grid_gradient(result.functional, system, padded, result.features)
     return total + nuclear_gradient(np.asarray(system.core_charges)[:n_atoms], np.asarray(molecule.coords))
 
 

@@ -42,12 +42,13 @@ class BlockGroup:
     `active` lists, per angular momentum, the shells that reach a block (the rest of the list points at an empty
     shell), `starts` the row at which each angular momentum begins, `index` the orbital behind each row (beyond the
     last orbital for padding). `orbitals` holds φ and ∇φ of these rows where memory allows, else they are evaluated
-    when needed; they are evaluated in double precision and then handed out in `precision`. Blocks may be spread over
-    the devices of a mesh of one axis.
+    when needed; they are evaluated in double precision and then handed out in `precision`. `owner` is the atom that a
+    point moves with, none for points of unknown origin. Blocks may be spread over the devices of a mesh of one axis.
     """
 
     coords: Float[Array, "block grid 3"]
     weights: Float[Array, "block grid"]
+    owner: Int[Array, "block grid"] | None
     active: tuple[Int[Array, "block shell"], ...]
     starts: Int[Array, "block momentum"]
     index: Int[Array, "block row"]
@@ -102,10 +103,11 @@ def make_groups(
     Groups take the shapes of `like`, the last one growing where blocks find no room; without, shapes of their own.
     """
     coords, weights = in_blocks(grid)
+    owner = None if grid.owner is None else _cut(grid.owner, len(weights), grid.block)
     reach = reaching(grid, shells, atom_coords)
     members, shapes = _into_shapes(like or shared_shapes([reach], [shells]), reach, shells)
     return tuple(
-        replace(_gather(m, s, coords, weights, reach, shells), precision=precision)
+        replace(_gather(m, s, coords, weights, owner, reach, shells), precision=precision)
         for m, s in zip(members, shapes, strict=True)
     )
 
@@ -113,10 +115,15 @@ def make_groups(
 def in_blocks(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Points (block, grid, 3) and weights (block, grid) of a grid; the last block is filled up."""
     blocks = -(-len(grid.weights) // grid.block)
-    missing = blocks * grid.block - len(grid.weights)
     # Padding points repeat the last point at weight zero: they reach no shell that it does not.
-    coords = np.pad(grid.coords, ((0, missing), (0, 0)), mode="edge").reshape(blocks, grid.block, 3)
+    coords = _cut(grid.coords, blocks, grid.block)
     return coords, pad_axis(grid.weights, blocks * grid.block).reshape(blocks, grid.block)
+
+
+def _cut(array: np.ndarray, blocks: int, block: int) -> np.ndarray:
+    """An array of points in blocks, the last one filled up with the last point."""
+    missing = ((0, blocks * block - len(array)), *[(0, 0)] * (array.ndim - 1))
+    return np.pad(array, missing, mode="edge").reshape(blocks, block, *array.shape[1:])
 
 
 def shared_shapes(reaches: Sequence[list[np.ndarray]], shells: Sequence[tuple[Shells, ...]]) -> tuple[GroupShape, ...]:
@@ -189,7 +196,7 @@ def _rounded(needs: GroupShape, counts: Sequence[int], spare: int = 0) -> GroupS
     return GroupShape(size_class(needs.blocks + spare), room(needs.rows, _orbital_count(counts)), active)
 
 
-def _gather(members, shape: GroupShape, coords, weights, reach, shells) -> BlockGroup:
+def _gather(members, shape: GroupShape, coords, weights, owner, reach, shells) -> BlockGroup:
     """Arrays of one group, padded to its shape with empty blocks."""
     masks = [pad_axis(mask[members], shape.blocks) for mask in reach]
     rows = np.cumsum([(2 * l + 1) * mask.sum(1) for l, mask in enumerate(masks)], axis=0)
@@ -197,6 +204,7 @@ def _gather(members, shape: GroupShape, coords, weights, reach, shells) -> Block
     return BlockGroup(
         pad_axis(coords[members], shape.blocks),  # pyright: ignore[reportArgumentType]
         pad_axis(weights[members], shape.blocks),  # pyright: ignore[reportArgumentType]
+        None if owner is None else pad_axis(owner[members], shape.blocks),  # pyright: ignore[reportArgumentType]
         tuple(_active(mask, places) for mask, places in zip(masks, shape.active, strict=True)),  # pyright: ignore[reportArgumentType]
         starts.astype(np.int32),  # pyright: ignore[reportArgumentType]
         _orbitals_behind(masks, shells, shape.rows),  # pyright: ignore[reportArgumentType]

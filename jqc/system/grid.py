@@ -6,6 +6,7 @@ points into blocks of equal size, each a small box in which most basis functions
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,13 @@ CUTOFF = 1e-8
 class Grid:
     """Points (grid, 3) in bohr and weights (grid,), ordered so that each run of `block` points is compact.
 
-    Orbitals whose values and gradients stay below the cutoff in a block are left out there.
+    `owner` is the atom that each point moves with, none for points of unknown origin. Orbitals whose values and
+    gradients stay below the cutoff in a block are left out there.
     """
 
     coords: np.ndarray
     weights: np.ndarray
+    owner: np.ndarray | None
     block: int
     cutoff: float = CUTOFF
 
@@ -87,16 +90,22 @@ def molecular_grid(mole, level: int | Sizes, n_ao: int, block: int | None = None
         symbols = {mole.atom_symbol(atom) for atom in range(mole.natm)}
         grids.atom_grid = {symbol: level[charge(symbol) > 2] for symbol in symbols}
         grids.radi_method = becke
-    grids.build(sort_grids=False)
-    return compact_grid(np.asarray(grids.coords), np.asarray(grids.weights), n_ao, block)
+    points = grids.gen_atomic_grids(mole, grids.atom_grid, grids.radi_method, grids.level, grids.prune)
+    how: Any = (grids.radii_adjust, grids.atomic_radii, grids.becke_scheme)
+    coords, weights = grids.get_partition(mole, points, *how)
+    counts = [len(points[mole.atom_symbol(atom)][1]) for atom in range(mole.natm)]
+    owner = np.repeat(np.arange(mole.natm, dtype=np.int32), counts)
+    return compact_grid(np.asarray(coords), np.asarray(weights), n_ao, block, owner)
 
 
-def compact_grid(coords: np.ndarray, weights: np.ndarray, n_ao: int, block: int | None = None) -> Grid:
+def compact_grid(
+    coords: np.ndarray, weights: np.ndarray, n_ao: int, block: int | None = None, owner: np.ndarray | None = None
+) -> Grid:
     """Points (grid, 3) and weights (grid,) that count, in compact order, in blocks for `n_ao` orbitals or as given."""
     keep = np.flatnonzero(np.abs(weights) > NEGLIGIBLE_WEIGHT)
     block = block or block_size(size_class(n_ao))
     order = keep[compact_order(coords[keep], block)]
-    return Grid(coords[order], weights[order], block)
+    return Grid(coords[order], weights[order], None if owner is None else owner[order], block)
 
 
 def compact_order(coords: np.ndarray, block: int) -> np.ndarray:

@@ -167,7 +167,7 @@ def test_the_same_dynamics_through_ase(moving_water, water):
 
     potential, state = moving_water
     atoms = Atoms(numbers=np.asarray(water.numbers), positions=np.asarray(water.coords) * ANGSTROM)
-    atoms.calc = JQC(xc="slater", basis="sto-3g", grid_level=3, settings=potential.settings)
+    atoms.calc = JQC(xc="slater", basis="sto-3g", grid_level=3, settings=potential.settings, moving_grid=True)
     other = begin(Calculated(atoms), NVE(), state.positions, state.masses, momenta=state.momenta)
     ((_, ours),) = simulate(potential, NVE(), state, 10.0, 6, stride=2)
     ((_, theirs),) = simulate(Calculated(atoms), NVE(), other, 10.0, 6, stride=2)

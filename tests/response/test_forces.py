@@ -8,10 +8,13 @@ import pytest
 from pyscf import dft, gto
 
 import jqc
-from jqc.errors import ConvergenceError
+from jqc.errors import ConvergenceError, InputError
 from jqc.response import forces
+from jqc.response.moving_grid import own_weights
 from jqc.scf import SCFSettings
 from jqc.system import Molecule, build_system
+from jqc.system.basis import make_mole
+from jqc.system.grid import molecular_grid
 
 MOLECULES = Path(__file__).parents[2] / "examples/molecules"
 
@@ -27,7 +30,7 @@ def solution(name: str, xc: str, coulomb: str = "df", level: int = 1):
     return jqc.scf(build_system(molecule, coulomb=coulomb, grid_level=level), xc, settings=TIGHT).check()
 
 
-def pyscf_forces(result, xc: str, coulomb: str, level: int = 1) -> np.ndarray:
+def pyscf_forces(result, xc: str, coulomb: str, level: int = 1, grid_response: bool = False) -> np.ndarray:
     """At jqc's own density, so that only the derivatives are compared."""
     molecule = result.system.molecule
     atoms = list(zip(molecule.symbols, np.asarray(molecule.coords), strict=True))
@@ -37,7 +40,9 @@ def pyscf_forces(result, xc: str, coulomb: str, level: int = 1) -> np.ndarray:
     solver.grids.level = level
     solver.conv_tol, solver.conv_tol_grad = 1e-11, 1e-7
     solver.kernel(np.asarray(result.dm))
-    return -solver.nuc_grad_method().kernel()
+    gradient = solver.nuc_grad_method()
+    gradient.grid_response = grid_response
+    return -gradient.kernel()
 
 
 CASES = [
@@ -97,6 +102,46 @@ def test_forces_add_up_and_turn_with_the_molecule():
     turned = Molecule(molecule.numbers, np.asarray(molecule.coords) @ turn.T)
     again = jqc.scf(build_system(turned), "pbe", settings=TIGHT).check()
     np.testing.assert_allclose(forces(again), forces(water) @ turn.T, rtol=0, atol=2e-4)
+
+
+MOVING = [("water", "pbe"), ("water", "r2scan"), ("oh", "b3lyp")]
+
+
+@pytest.mark.parametrize(("name", "xc"), MOVING)
+def test_with_a_moving_grid_forces_are_the_slope_of_the_energy(name, xc):
+    """A coarse grid, whose energy is wrong by millihartrees, and a direction in which atoms move against each other."""
+    molecule = Molecule.from_xyz(MOLECULES / f"{name}.xyz")
+    along = np.random.default_rng(1).normal(size=molecule.coords.shape)
+    start = jqc.scf(build_system(molecule, grid_level=0), xc, settings=TIGHT).check()
+
+    def energy(step: float) -> float:
+        moved = Molecule(molecule.numbers, molecule.coords + step * along, molecule.charge, molecule.spin)
+        return jqc.scf(build_system(moved, grid_level=0), xc, start, settings=TIGHT).check().energy
+
+    h = 2e-3
+    expected = -(8 * (energy(h) - energy(-h)) - energy(2 * h) + energy(-2 * h)) / (12 * h)
+    found = forces(start, moving_grid=True)
+    assert np.sum(found * along) == pytest.approx(expected, abs=2e-6)
+    np.testing.assert_allclose(found.sum(axis=0), 0.0, atol=1e-8)
+
+
+def test_a_moving_grid_is_that_of_pyscf():
+    result = solution("water", "pbe")
+    expected = pyscf_forces(result, "pbe", "df", grid_response=True)
+    np.testing.assert_allclose(forces(result, moving_grid=True), expected, rtol=0, atol=REFERENCE)
+
+
+def test_points_whose_share_is_rounding_count_for_nothing():
+    """A point 8e-6 bohr from another atom's nucleus has a weight of 1e-17 in PySCF and may have a share of zero here."""
+    assert own_weights(np.array([1e-17, 0.5, 0.0]), np.array([0.0, 0.25, 1.0])).tolist() == [0.0, 2.0, 0.0]
+
+
+def test_points_that_were_handed_over_do_not_move():
+    water = Molecule.from_xyz(MOLECULES / "water.xyz")
+    grid = molecular_grid(make_mole(water, "sto-3g"), 0, 7)
+    result = jqc.scf(build_system(water, "sto-3g", grid=(grid.coords, grid.weights)), "slater").check()
+    with pytest.raises(InputError, match="cannot move"):
+        forces(result, moving_grid=True)
 
 
 def test_an_unconverged_density_has_no_forces():

@@ -1,4 +1,7 @@
-"""The Kohn–Sham energy as a host potential: an SCF in every step, from the orbitals of the step before."""
+"""The Kohn–Sham energy as a host potential: an SCF in every step, from the orbitals of the step before.
+
+Forces are those of a quadrature that moves with the atoms: with points that stand still, energy is not conserved.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,4 +76,6 @@ class KohnSham:
         properties = {"dipole": jnp.asarray(result.dipole)} if recorded else {}
         if recorded and self.polarizable:
             properties["polarizability"] = jnp.asarray(polarizability(result))
-        return Evaluated(jnp.asarray(result.energy), jnp.asarray(forces(result)), None, properties), result.by_spin[::2]
+        return Evaluated(
+            jnp.asarray(result.energy), jnp.asarray(forces(result, moving_grid=True)), None, properties
+        ), result.by_spin[::2]
