@@ -132,7 +132,7 @@ def test_a_moving_grid_is_that_of_pyscf():
 
 
 def test_points_whose_share_is_rounding_count_for_nothing():
-    """A point 8e-6 bohr from another atom's nucleus has a weight of 1e-17 in PySCF and may have a share of zero here."""
+    """A point 8e-6 bohr from another nucleus has a weight of 1e-17 in PySCF, and may have a share of zero here."""
     assert own_weights(np.array([1e-17, 0.5, 0.0]), np.array([0.0, 0.25, 1.0])).tolist() == [0.0, 2.0, 0.0]
 
 
