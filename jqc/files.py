@@ -12,6 +12,7 @@ import stat
 import tempfile
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,6 +60,20 @@ def make_folder(path: Path) -> None:
     """
     with _complaining_about(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Nested values of a TOML file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({refusal(error)}); give a TOML file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML file ({error}); correct it.") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

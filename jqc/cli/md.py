@@ -60,14 +60,13 @@ class MdCommand:
             InputError: something given cannot be used, or RUN holds another simulation.
         """
         set_up_jax()
-        from jqc.md.convert import WRITERS, convert
+        from jqc.md.convert import convert, known_suffix
         from jqc.md.job import run
         from jqc.md.trajectory import read
 
         config = self._config()
         for path in self.also:
-            if path.suffix.lower() not in WRITERS:
-                raise InputError(f"{path} has a suffix that is not known; choose {', '.join(WRITERS)}.")
+            known_suffix(path)
         failed = None
         with _bar(config) as told:
             try:
@@ -84,9 +83,10 @@ class MdCommand:
 
     def _config(self) -> "MdConfig":
         """The configuration with what the flags say in its place."""
-        from jqc.md.config import from_dict, read_config
+        from jqc.files import read_toml
+        from jqc.md.config import from_dict
 
-        content: dict[str, Any] = read_config(self.config) if self.config else {}
+        content: dict[str, Any] = read_toml(self.config) if self.config else {}
         plain = {
             "temperature": self.temperature,
             "dt": self.dt,

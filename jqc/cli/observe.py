@@ -40,18 +40,17 @@ class ObserveCommand:
             InputError: something given cannot be used; no file has been touched.
         """
         from jqc.md.observed import KINDS
+        from jqc.report import figure_format, panels, rendered
 
         if unknown := [name for name in self.what if name not in KINDS]:
             raise InputError(f"{unknown[0]!r} cannot be looked at; choose {', '.join(KINDS)}.")
         plot_path, json_path = outputs(self.run_folder, plot=self.plot, json=self.json)
-        kind = _format(self.plot) if self.plot else ""
+        kind = figure_format(self.plot) if self.plot else ""
         set_up_jax()
         trajectory = self._trajectory()
         curves = [KINDS[name](trajectory) for name in self.what]
         _print(curves)
         if plot_path:
-            from jqc.report import panels, rendered
-
             write_atomically(plot_path, rendered(panels(curves, self.run_folder.name), kind))
         if json_path:
             write_json(json_path, {curve.name: _plain(curve) for curve in curves})
@@ -69,12 +68,6 @@ class ObserveCommand:
         if not 0 <= self.skip < count:
             raise InputError(f"--skip is {self.skip} of {count} frames; give 0 to {count - 1}.")
         return dataclasses.replace(whole, frames=jax.tree.map(lambda each: each[self.skip :], whole.frames))
-
-
-def _format(plot: Path) -> str:
-    from jqc.report import figure_format
-
-    return figure_format(plot)
 
 
 def _print(curves: "list[Curve]") -> None:

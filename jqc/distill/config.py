@@ -1,6 +1,5 @@
 """What a distillation run is made of: data, model, loss and training, to and from TOML."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -9,7 +8,8 @@ from types import NoneType
 from typing import Any
 
 from jqc.distill.losses import CommutatorLoss, DILoss, Loss, PerturbativeLoss, SCFLoss
-from jqc.errors import InputError, refusal
+from jqc.errors import InputError
+from jqc.files import read_toml
 from jqc.system.grid import check_level
 from jqc.training import TrainingSettings
 from jqc.xc.neural.architectures import module
@@ -73,13 +73,7 @@ def read_content(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = refusal(error)
-        raise InputError(f"{path} cannot be read ({reason}); give a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML file ({error}); correct it.") from None
+    return read_toml(path)
 
 
 def with_changes(

@@ -1,13 +1,11 @@
 """What a simulation is made of, as plain values in the units of files: fs, K, Å, eV and GPa; from TOML or flags."""
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from jqc.errors import InputError, refusal
+from jqc.errors import InputError
 from jqc.md.ensembles import CSVR, NPT, NVE, Ensemble, Langevin, Metadynamics, NoseHoover
 from jqc.md.variables import Angle, Dihedral, Distance, Variable
 from jqc.units import ANGSTROM, ELECTRONVOLT, FEMTOSECOND, GIGAPASCAL, KELVIN
@@ -146,20 +144,6 @@ def variables_of(bias: Mapping[str, Any]) -> tuple[Variable, ...]:
     if not found or len(bias["widths"]) != len(found):
         raise InputError(f"{len(bias['widths'])} widths and {len(found)} variables do not go together; give as many.")
     return tuple(found)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({refusal(error)}); give a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML ({error}).") from None
 
 
 def from_dict(content: Mapping[str, Any]) -> MdConfig:

@@ -19,9 +19,7 @@ def convert(trajectory: Trajectory, path: Path) -> None:
     Raises:
         InputError: an unknown suffix, a missing package, or a file that cannot be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in WRITERS:
-        raise InputError(f"{path} has a suffix that is not known; choose {', '.join(WRITERS)}.")
+    suffix = known_suffix(path)
     target = writable(path)
     temporary = target.parent / (TEMPORARY.replace("*", secrets.token_hex(6)).removesuffix(".tmp") + suffix + ".tmp")
     try:
@@ -29,6 +27,18 @@ def convert(trajectory: Trajectory, path: Path) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def known_suffix(path: Path) -> str:
+    """The suffix of a path, in lower case.
+
+    Raises:
+        InputError: one that has no writer.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS:
+        raise InputError(f"{path} has a suffix that is not known; choose {', '.join(WRITERS)}.")
+    return suffix
 
 
 def _extended_xyz(trajectory: Trajectory, path: Path) -> None:

@@ -6,7 +6,7 @@ for all neighbours it says so, and a longer one is allocated on the host.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, prod
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +29,9 @@ class Neighbours:
     """Indices of each atom's neighbours, the number of atoms where there is none.
 
     `crowded` is set once and for all when a list or a cell of the search was too short, `late` when an atom has outrun
-    a list that was not made anew in time. Atoms were at `reference` when
-    the list was made, in a `cell` that may have changed since; `reach` is cutoff and skin. The search sorts atoms into
-    `grid` cells of `most` atoms, or compares all with all where there is no grid.
+    a list that was not made anew in time. Atoms were at `reference` when the list was made, in a `cell` that may have
+    changed since; `reach` is cutoff and skin. The search sorts atoms into `grid` cells of `most` atoms, or compares all
+    with all where there is no grid.
     """
 
     index: Int[Array, "atom neighbour"]
@@ -62,7 +62,10 @@ def allocate(
         raise InputError(f"a cutoff of {cutoff} and a skin of {skin} make no list; give a positive and one of zero up.")
     require_room(cell, cutoff + skin)
     grid = _grid(np.asarray(positions), cell, cutoff + skin)
-    most = 1 if grid is None else _spared(int(_counts(positions, cell, grid, cutoff + skin).max()), room)
+    most = 1
+    if grid is not None:
+        numbers = _numbers(_places(positions, cell, grid, cutoff + skin), grid)
+        most = _spared(int(_most(numbers, prod(grid))), room)
     length = 1
     while True:
         index = jnp.zeros((len(positions), min(length, max(1, len(positions) - 1))), jnp.int32)
@@ -89,8 +92,7 @@ def _spared(number: int, room: float) -> int:
 
 def updated(neighbours: Neighbours, positions: Float[Array, "atom 3"], cell: Cell) -> Neighbours:
     """The list for new positions, the old one while no atom has outrun it."""
-    positions, cell = jax.lax.stop_gradient((positions, cell))
-    anew = lambda: _listed(neighbours, positions, cell)[0]  # noqa: E731
+    anew = lambda: listed_anew(neighbours, positions, cell)  # noqa: E731
     return jax.lax.cond(outrun(neighbours, positions, cell), anew, lambda: neighbours)
 
 
@@ -140,9 +142,9 @@ def _numbers(places: Int[Array, "*batch 3"], grid: tuple[int, int, int]) -> Int[
     return (places[..., 0] * grid[1] + places[..., 1]) * grid[2] + places[..., 2]
 
 
-def _counts(positions: Array, cell: Cell, grid: tuple[int, int, int], reach: float) -> Int[Array, "cell"]:
-    """Atoms in each cell of the search."""
-    return jnp.bincount(_numbers(_places(positions, cell, grid, reach), grid), length=int(np.prod(grid)))
+def _most(numbers: Int[Array, "atom"], n_cells: int) -> Int[Array, ""]:
+    """Atoms in the fullest cell of the search."""
+    return jnp.bincount(numbers, length=n_cells).max()
 
 
 def _members(numbers: Int[Array, "atom"], n_cells: int, most: int) -> Int[Array, "cell member"]:
@@ -163,8 +165,8 @@ def _candidates(old: Neighbours, positions: Array, cell: Cell) -> tuple[Callable
     places = _places(positions, cell, grid, old.reach)
     numbers = _numbers(places, grid)
     around = jnp.stack(jnp.meshgrid(*[jnp.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    members = _members(numbers, int(np.prod(grid)), old.most)
-    crowded = _counts(positions, cell, grid, old.reach).max() > old.most
+    members = _members(numbers, prod(grid), old.most)
+    crowded = _most(numbers, prod(grid)) > old.most
 
     def of_rows(rows: Array) -> Array:
         cells = _numbers((places[rows][:, None] + around) % jnp.asarray(grid), grid)

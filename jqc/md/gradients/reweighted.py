@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jqc.md.ensembles.base import Ensemble
 from jqc.md.motion import Time
 from jqc.md.potential import Potential
-from jqc.md.segment import Observe, steps
+from jqc.md.segment import Observe, no_sums, steps
 from jqc.md.state import State
 from jqc.typing import Array, Float
 
@@ -61,8 +61,7 @@ def reweighted_mean(
         return jax.tree.map(lambda total, new: total + weight * new, sums, observe(state)), None
 
     first = jax.tree.map(lambda leaf: leaf[0], frames)
-    none = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(observe, first))
-    return jax.lax.scan(jax.checkpoint(add), none, (w, frames))[0]
+    return jax.lax.scan(jax.checkpoint(add), no_sums(observe, first), (w, frames))[0]
 
 
 def weights(
