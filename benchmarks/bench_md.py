@@ -172,13 +172,14 @@ def speeds(name: str, codes: list[str], seconds: float, repeats: int) -> list[di
 def gradient_cost(repeats: int) -> list[dict]:
     """Seconds of a gradient through 100 steps of 4096 atoms over those of the steps."""
     from jqc.md import NVE, LennardJones, begin
-    from jqc.md.gradients import Adjoint, Checkpointed
+    from jqc.md.gradients import Adjoint, Checkpointed, Sampling
 
     positions, momenta, edge = fluid(SIZES["4k"])
     potential = LennardJones(1.0, 1.0, CUTOFF, ONSET)
     ones, cell = np.ones(len(positions)), np.full(3, edge)
     state = begin(potential, NVE(), positions, ones, momenta=momenta, cell=cell, skin=SKIN)
-    mean = lambda way: lambda potential: way.mean(potential, NVE(), state, DT, 10, 10, lambda s: s.energy)[1]  # noqa: E731
+    sampling = Sampling(DT, 10, 10, lambda state: state.energy)
+    mean = lambda way: lambda potential: way.mean(potential, NVE(), state, sampling)[1]  # noqa: E731
     ways = {"checkpointed": Checkpointed(), "in segments": Checkpointed(memory=1), "adjoint": Adjoint()}
     runs = {"forward": jax.jit(mean(Checkpointed()))}
     runs |= {name: jax.jit(jax.grad(mean(way))) for name, way in ways.items()}

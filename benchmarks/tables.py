@@ -57,10 +57,26 @@ COLUMNS = {
         "energy's difference µEh": "{difference_uEh:+.4f}",
         "largest difference of forces": "{forces_error:.0e}",
     },
+    "bench_md": {
+        "system": "{system}",
+        "code": "{code}",
+        "steps/s": "{steps_per_s:.1f}",
+        "jqc is faster by": "{ratio_to_jqc:.2f}",
+        "seconds": "{seconds:.3f}",
+        "of forward": "{ratio_to_forward:.2f}",
+    },
+    "bench_drift": {
+        "system": "{system}",
+        "dt fs": "{dt_fs}",
+        "ps": "{ps:g}",
+        "drift over kinetic energy, 1/ps": "{drift_per_ps:+.1e} ± {error:.0e}",
+        "largest change over kinetic energy": "{largest_change:.0e}",
+        "steps/s": "{steps_per_s:.1f}",
+    },
 }
 """Columns of each table and what they say of a row, empty where that has nothing to say; text is on the left."""
 
-TEXT = ("molecule", "functional", "set", "code", "form")
+TEXT = ("molecule", "functional", "set", "code", "form", "system")
 
 
 def table(name: str, results: dict) -> str:

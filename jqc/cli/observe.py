@@ -1,6 +1,7 @@
 """`jqc observe`: numbers, curves and figures of a trajectory."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +25,10 @@ class ObserveCommand:
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of the run."""
-    what: Annotated[tuple[str, ...], arg(metavar="energy|rdf|h|msd|rmsd|vdos|ir|raman")] = ("energy",)
+    what: Annotated[tuple[str, ...], arg(metavar="energy|rdf|h|msd|rmsd|vdos|ir|raman|free-energy")] = ("energy",)
     """What to look at."""
+    along: Annotated[str, arg(metavar="VARIABLE")] = ""
+    """Of a free energy: "distance 0 1", "angle 0 1 2" or "dihedral 0 1 2 3"; by default that of the run's bias."""
     skip: Annotated[int, arg(metavar="INT")] = 0
     """Frames at the beginning that are left out."""
     plot: Annotated[Path | None, arg(metavar="OUT.png")] = None
@@ -39,16 +42,18 @@ class ObserveCommand:
         Raises:
             InputError: something given cannot be used; no file has been touched.
         """
+        from jqc.md.landscape import free_energy
         from jqc.md.observed import KINDS
         from jqc.report import figure_format, panels, rendered
 
-        if unknown := [name for name in self.what if name not in KINDS]:
-            raise InputError(f"{unknown[0]!r} cannot be looked at; choose {', '.join(KINDS)}.")
+        kinds = KINDS | {"free-energy": partial(free_energy, self.run_folder, self.along)}
+        if unknown := [name for name in self.what if name not in kinds]:
+            raise InputError(f"{unknown[0]!r} cannot be looked at; choose {', '.join(kinds)}.")
         plot_path, json_path = outputs(self.run_folder, plot=self.plot, json=self.json)
         kind = figure_format(self.plot) if self.plot else ""
         set_up_jax()
         trajectory = self._trajectory()
-        curves = [KINDS[name](trajectory) for name in self.what]
+        curves = [kinds[name](trajectory) for name in self.what]
         _print(curves)
         if plot_path:
             write_atomically(plot_path, rendered(panels(curves, self.run_folder.name), kind))

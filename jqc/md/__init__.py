@@ -14,6 +14,7 @@ from jqc.md.potentials.pair import LennardJones
 from jqc.md.simulate import joined, simulate
 from jqc.md.state import State
 from jqc.md.step import Frames
+from jqc.md.walkers import of_walker, walkers
 
 __all__ = [
     "CSVR",
@@ -30,5 +31,7 @@ __all__ = [
     "State",
     "begin",
     "joined",
+    "of_walker",
     "simulate",
+    "walkers",
 ]

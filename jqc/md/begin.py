@@ -1,5 +1,8 @@
 """The first state of a simulation."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +10,12 @@ import numpy as np
 from jqc.errors import InputError
 from jqc.md.ensembles.base import Ensemble
 from jqc.md.momenta import thermal_momenta
+from jqc.md.motion import with_momenta
 from jqc.md.neighbours import allocate
 from jqc.md.potential import HostPotential, Potential, with_forces, with_forces_of_host
+from jqc.md.rigid import Rigid, rigid_bonds
 from jqc.md.state import State
-from jqc.typing import Array, Float
+from jqc.typing import Array, Float, Int
 
 SKIN = 0.12
 """Of the cutoff: what a list reaches beyond it."""
@@ -25,6 +30,7 @@ def begin(
     momenta: Float[np.ndarray, "atom 3"] | Array | None = None,
     temperature: float | None = None,
     cell: Float[np.ndarray, "*edges 3"] | Array | None = None,
+    rigid: Int[np.ndarray, "bond 2"] | Sequence[tuple[int, int]] = (),
     key: Array | None = None,
     skin: float | None = None,
 ) -> State:
@@ -42,6 +48,8 @@ def begin(
         kT of the momenta that are drawn.
     cell
         Edges of a box, (3,) or (3, 3); by default free space.
+    rigid
+        Pairs of atoms that keep the distances that they have.
     key
         Of momenta and thermostats; by default that of seed 0.
     skin
@@ -50,39 +58,47 @@ def begin(
     Raises
     ------
     InputError
-        Positions, masses, momenta or a cell that do not go together or are not finite, or a box narrower than twice
-        the cutoff and the skin.
+        Positions, masses, momenta, rigid bonds or a cell that do not go together or are not finite, or a box narrower
+        than twice the cutoff and the skin.
     """
     positions, masses = jnp.asarray(positions, float), jnp.asarray(masses, float)
     cell = None if cell is None else jnp.asarray(cell, float)
     _check(positions, masses, momenta, temperature, cell)
     kept, own = jax.random.split(jax.random.key(0) if key is None else key)
-    if momenta is None:
-        drawn = temperature is not None
-        momenta = thermal_momenta(own, positions, masses, temperature, cell) if drawn else jnp.zeros_like(positions)
-    zero = jnp.zeros((), positions.dtype)
-    cutoff = None if isinstance(potential, HostPotential) else potential.cutoff
-    state = State(
+    bonds = rigid_bonds(np.asarray(rigid), positions, cell) if len(rigid) else None
+    if momenta is None and temperature is not None:
+        momenta = thermal_momenta(own, positions, masses, temperature, cell, bonds)
+    elif momenta is None:
+        momenta = jnp.zeros_like(positions)
+    state = with_momenta(_still(positions, masses, cell, bonds, kept), jnp.asarray(momenta, float))
+    if isinstance(potential, HostPotential):
+        return ensemble.start(with_forces_of_host(potential, state, recorded=False)[0])
+    if (cutoff := potential.cutoff) is not None:
+        listed = allocate(positions, cell, cutoff, SKIN * cutoff if skin is None else skin)
+        state = replace(state, neighbours=listed)
+    return ensemble.start(with_forces(potential, state))
+
+
+def _still(positions: Array, masses: Array, cell: Array | None, rigid: Rigid | None, key: Array) -> State:
+    """A state without momenta, forces and neighbours."""
+    zero, none = jnp.zeros((), positions.dtype), jnp.zeros_like(positions)
+    return State(
         positions=positions,
-        momenta=jnp.asarray(momenta, float),
+        momenta=none,
         masses=masses,
         cell=cell,
         energy=zero,
-        forces=jnp.zeros_like(positions),
+        forces=none,
         virial=None,
-        neighbours=None
-        if cutoff is None
-        else allocate(positions, cell, cutoff, SKIN * cutoff if skin is None else skin),
+        neighbours=None,
+        rigid=rigid,
         freedom=zero,
         given=zero,
         extra=None,
         memory=None,
-        key=kept,
+        key=key,
         step=jnp.zeros((), int),
     )
-    if isinstance(potential, HostPotential):
-        return ensemble.start(with_forces_of_host(potential, state, recorded=False)[0])
-    return ensemble.start(with_forces(potential, state))
 
 
 def _check(positions: Array, masses: Array, momenta, temperature: float | None, cell: Array | None) -> None:

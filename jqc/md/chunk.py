@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from jqc.md.ensembles.base import Ensemble
 from jqc.md.motion import Time
 from jqc.md.potential import HostPotential, Potential, Properties, with_forces_of_host
-from jqc.md.segment import is_crowded, with_longer_list
+from jqc.md.segment import is_crowded
 from jqc.md.state import State
 from jqc.md.step import Frames, counted, frame_of, step
+from jqc.md.walkers import walkers_of, with_longer_lists
 from jqc.typing import Array, Int
 
 
@@ -34,14 +35,24 @@ def run_chunk(
         there, frames = advance(potential, ensemble, state, dt, jnp.asarray(stride), jnp.asarray(count), length)
         if not is_crowded(there):
             return there, jax.tree.map(lambda all: all[:count], frames)
-        state = with_longer_list(state)
+        state = with_longer_lists(state)
 
 
 @partial(jax.jit, static_argnames="length")
 def advance(
     potential: Potential, ensemble: Ensemble, state: State, dt: Time, stride: Int[Array, ""], count, length: int
 ) -> tuple[State, Frames]:
-    """`count` times `stride` steps, with a frame after each stride; there is room for `length` frames."""
+    """`count` times `stride` steps, with a frame after each stride; there is room for `length` frames.
+
+    Walkers are the second axis of frames.
+    """
+    one = lambda state: _advance(potential, ensemble, state, dt, stride, count, length)  # noqa: E731
+    return one(state) if walkers_of(state) is None else jax.vmap(one, out_axes=(0, 1))(state)
+
+
+def _advance(
+    potential: Potential, ensemble: Ensemble, state: State, dt: Time, stride: Int[Array, ""], count, length: int
+) -> tuple[State, Frames]:
     one = lambda _, state: step(potential, ensemble, state, dt)  # noqa: E731
 
     def record(number, carry):

@@ -8,6 +8,7 @@ import numpy as np
 from jqc.errors import InputError, SimulationError
 from jqc.md.space import nearest
 from jqc.md.step import Frames
+from jqc.md.walkers import of_walker
 from jqc.typing import Float, Int
 
 
@@ -33,6 +34,14 @@ class Limits:
 
     def first_beyond(self, frames: Frames) -> tuple[int, str] | None:
         """Number of the first frame beyond a limit, and what is wrong with it; none where all is well."""
+        if np.ndim(frames.energy) == 1:
+            return self._first_of_one(frames)
+        walkers = np.shape(frames.energy)[1]
+        found = [self._first_of_one(of_walker(frames, number, axis=1)) for number in range(walkers)]
+        told = [(each[0], f"walker {number}: {each[1]}") for number, each in enumerate(found) if each is not None]
+        return min(told, default=None)
+
+    def _first_of_one(self, frames: Frames) -> tuple[int, str] | None:
         found = [self._numbers(frames), self._temperatures(frames), self._bonds(frames)]
         return min((each for each in found if each is not None), default=None)
 

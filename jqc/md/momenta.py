@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jqc.md.rigid import Rigid, with_rigid_momenta
 from jqc.md.space import Cell
 from jqc.typing import Array, Float
 
@@ -11,16 +12,23 @@ LINEAR = 1e-6
 
 
 def thermal_momenta(
-    key: Array, positions: Float[Array, "atom 3"], masses: Float[Array, "atom"], temperature: float, cell: Cell = None
+    key: Array,
+    positions: Float[Array, "atom 3"],
+    masses: Float[Array, "atom"],
+    temperature: float,
+    cell: Cell = None,
+    rigid: Rigid | None = None,
 ) -> Float[Array, "atom 3"]:
-    """Momenta of temperature kT, at rest as a whole.
+    """Momenta of temperature kT, at rest as a whole, that change no rigid bond.
 
     They are scaled to have exactly the kinetic energy ½ f kT of their `freedom` f.
     """
     noise = jax.random.normal(key, positions.shape, positions.dtype)
     momenta = at_rest(jnp.sqrt(masses)[:, None] * noise, positions, masses, cell)
+    if rigid is not None:
+        momenta = with_rigid_momenta(rigid, momenta, positions, masses, cell)
     kinetic = 0.5 * jnp.sum(momenta**2 / masses[:, None])
-    target = 0.5 * freedom(positions, masses, cell) * temperature
+    target = 0.5 * freedom(positions, masses, cell, rigid) * temperature
     return momenta * jnp.sqrt(jnp.where(kinetic > 0, target / jnp.where(kinetic > 0, kinetic, 1.0), 0.0))
 
 
@@ -37,9 +45,11 @@ def at_rest(
     return momenta - masses[:, None] * jnp.cross(velocity, apart)
 
 
-def freedom(positions: Float[Array, "atom 3"], masses: Float[Array, "atom"], cell: Cell = None) -> Float[Array, ""]:
-    """Velocities that are free where translation, and in free space rotation, are kept at zero."""
-    free = jnp.asarray(3.0 * masses.size - 3.0)
+def freedom(
+    positions: Float[Array, "atom 3"], masses: Float[Array, "atom"], cell: Cell = None, rigid: Rigid | None = None
+) -> Float[Array, ""]:
+    """Velocities that are free where translation, in free space rotation, and rigid bonds are kept."""
+    free = jnp.asarray(3.0 * masses.size - 3.0 - (0 if rigid is None else rigid.count))
     if cell is not None:
         return free
     return free - _inverse_inertia(positions - masses @ positions / masses.sum(), masses)[1]

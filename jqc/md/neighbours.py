@@ -7,6 +7,7 @@ for all neighbours it says so, and a longer one is allocated on the host.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,10 +91,26 @@ def _spared(number: int, room: float) -> int:
     return ceil(max(1, number) * room)
 
 
+@jax.custom_batching.custom_vmap
 def updated(neighbours: Neighbours, positions: Float[Array, "atom 3"], cell: Cell) -> Neighbours:
     """The list for new positions, the old one while no atom has outrun it."""
     anew = lambda: listed_anew(neighbours, positions, cell)  # noqa: E731
     return jax.lax.cond(outrun(neighbours, positions, cell), anew, lambda: neighbours)
+
+
+@updated.def_vmap
+def _updated_side_by_side(number: int, batched, *arguments) -> tuple[Neighbours, Any]:
+    """Searches in those steps alone in which some list needs it: under `vmap` a condition takes both ways always."""
+    spread = lambda leaf, is_batched: leaf if is_batched else jnp.broadcast_to(leaf, (number, *leaf.shape))  # noqa: E731
+    neighbours, positions, cell = jax.tree.map(spread, arguments, tuple(batched))
+    late = jax.vmap(outrun)(neighbours, positions, cell)
+
+    def chosen(new: Array, old: Array) -> Array:
+        return jnp.where(late.reshape(number, *[1] * (new.ndim - 1)), new, old)
+
+    anew = lambda: jax.tree.map(chosen, jax.vmap(listed_anew)(neighbours, positions, cell), neighbours)  # noqa: E731
+    found = jax.lax.cond(late.any(), anew, lambda: neighbours)
+    return found, jax.tree.map(lambda _: True, found)
 
 
 def listed_anew(neighbours: Neighbours, positions: Float[Array, "atom 3"], cell: Cell) -> Neighbours:

@@ -39,7 +39,7 @@ def checked(state: State) -> State:
 
 def is_crowded(state: State) -> bool:
     """Whether a list of neighbours has been too short."""
-    return state.neighbours is not None and bool(state.neighbours.crowded)
+    return state.neighbours is not None and bool(jnp.any(state.neighbours.crowded))
 
 
 def with_longer_list(state: State) -> State:

@@ -12,6 +12,7 @@ from jqc.md.limits import Limits, explosion
 from jqc.md.potential import HostPotential, Potential
 from jqc.md.state import State
 from jqc.md.step import Frames
+from jqc.md.walkers import walkers_of
 
 CHUNK = 100
 """Frames that one program makes before Python looks at them."""
@@ -35,7 +36,7 @@ def simulate(
     Parameters
     ----------
     potential, ensemble, state
-        From `begin`, or of an earlier simulation.
+        From `begin`, or of an earlier simulation; a state of `walkers` moves them side by side.
     dt
         Time step.
     steps
@@ -64,8 +65,8 @@ def simulate(
     >>> bool(abs(drift).max() < 1e-4)
     True
     """
-    _check(state, dt, steps, stride, chunk)
-    while (done := int(state.step)) < steps:
+    _check(potential, state, dt, steps, stride, chunk)
+    while (done := _step_of(state)) < steps:
         count = min(chunk, (steps - done) // stride)
         there, frames = run_chunk(potential, ensemble, state, dt, stride, count, chunk)
         beyond = limits.first_beyond(frames)
@@ -73,7 +74,7 @@ def simulate(
             number, what = beyond
             if number:
                 yield state, jax.tree.map(lambda all, end=number: all[:end], frames)
-            raise explosion(int(frames.step[number]), what, dt)
+            raise explosion(int(np.max(frames.step[number])), what, dt)
         state = there
         yield state, frames
 
@@ -83,12 +84,19 @@ def joined(parts: list[Frames]) -> Frames:
     return jax.tree.map(lambda *each: np.concatenate(each), *parts)
 
 
-def _check(state: State, dt: float, steps: int, stride: int, chunk: int) -> None:
+def _step_of(state: State) -> int:
+    """Number of the last step; walkers keep step."""
+    return int(np.max(state.step))
+
+
+def _check(potential: Potential | HostPotential, state: State, dt: float, steps: int, stride: int, chunk: int) -> None:
+    if isinstance(potential, HostPotential) and walkers_of(state) is not None:
+        raise InputError("walkers need a potential that can be compiled; simulate one after another.")
     if not (np.isfinite(dt) and dt != 0):
         raise InputError(f"a time step of {dt} goes nowhere; give one that is finite and not zero.")
-    if stride < 1 or chunk < 1 or steps % stride or int(state.step) % stride:
+    if stride < 1 or chunk < 1 or steps % stride or _step_of(state) % stride:
         raise InputError(
-            f"{steps} steps from step {int(state.step)} on, a frame every {stride} and {chunk} frames at a time, "
+            f"{steps} steps from step {_step_of(state)} on, a frame every {stride} and {chunk} frames at a time, "
             "cannot be had; give a stride of at least 1 that divides the steps, and at least one frame."
         )
     numbers = (state.positions, state.momenta, state.energy, state.forces)

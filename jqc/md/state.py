@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jqc.md.neighbours import Neighbours
+from jqc.md.rigid import Rigid
 from jqc.md.space import Cell, volume
 from jqc.typing import Array, Float, Int
 
@@ -19,7 +20,7 @@ class State:
     Positions are not wrapped into the cell. Any consistent units do; those of the package are atomic ones. `given` is
     the energy that thermostats, barostats and biases have put in so far: `conserved`, energy less that, stays what it
     was. `virial` W = −dU/d ln(length) is there where there is a cell. `freedom` counts the velocities that can take up
-    heat. `extra` belongs to the ensemble, `memory` to a host potential.
+    heat, which those along `rigid` bonds do not. `extra` belongs to the ensemble, `memory` to a host potential.
     """
 
     positions: Float[Array, "atom 3"]
@@ -30,6 +31,7 @@ class State:
     forces: Float[Array, "atom 3"]
     virial: Float[Array, ""] | None
     neighbours: Neighbours | None
+    rigid: Rigid | None
     freedom: Float[Array, ""]
     given: Float[Array, ""]
     extra: Any
@@ -40,7 +42,7 @@ class State:
     @property
     def kinetic(self) -> Float[Array, ""]:
         """Kinetic energy Σ p²/2m."""
-        return 0.5 * jnp.sum(self.momenta**2 / self.masses[:, None])
+        return 0.5 * jnp.sum(self.momenta**2 / self.masses[..., None], axis=(-2, -1))
 
     @property
     def total(self) -> Float[Array, ""]:
@@ -59,9 +61,7 @@ class State:
 
     @property
     def pressure(self) -> Float[Array, ""] | None:
-        """(2K + W)/3V; none in free space."""
-        return (
-            None
-            if self.cell is None or self.virial is None
-            else (2 * self.kinetic + self.virial) / (3 * volume(self.cell))
-        )
+        """(2K + W)/3V; none in free space, nor with rigid bonds, whose share is not known."""
+        if self.cell is None or self.virial is None or self.rigid is not None:
+            return None
+        return (2 * self.kinetic + self.virial) / (3 * volume(self.cell))

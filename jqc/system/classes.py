@@ -18,7 +18,7 @@ from jqc.errors import InputError
 from jqc.system.basis import make_mole, make_shells
 from jqc.system.blocks import GroupShape, reaching, shared_shapes
 from jqc.system.coarse import coarse_grid, pays
-from jqc.system.grid import block_size, check_level, molecular_grid, most_points
+from jqc.system.grid import Grid, block_size, check_level, molecular_grid, most_points
 from jqc.system.gto import Shells
 from jqc.system.lengths import Formula, Lengths, formula, needed_by_name
 from jqc.system.molecule import Molecule
@@ -26,18 +26,23 @@ from jqc.system.molecule import Molecule
 WASTE = 0.3
 """Share of the work that padding may take by default."""
 
-SAMPLE = 8
+SAMPLE = 16
 """Members of a class whose blocks are looked at; the others are taken to be like them."""
 
 SPARE = 1
 """Blocks that a class has for members whose blocks were not looked at."""
 
 
+KEPT = 0.95
+"""Share of the points of atoms' grids that count in a molecule, or less."""
+
+
 @dataclass(frozen=True)
 class SizeClass:
-    """Places of its molecules in the data set, the array lengths they share, and the share of work that is padding."""
+    """Places of its molecules in the data set, their formulas, array lengths, and the share of work that is padding."""
 
     members: tuple[int, ...]
+    formulas: frozenset[Formula]
     lengths: Lengths
     waste: float
 
@@ -65,9 +70,18 @@ class SizeClasses:
         padded = [len(each.members) * work(each.lengths) for each in self.classes]
         return float(np.average([each.waste for each in self.classes], weights=padded))
 
-    def room(self, needed: Lengths) -> Lengths | None:
-        """Lengths of the smallest class with room for what a molecule needs, new ones too; None where there is none."""
-        return next((each.lengths for each in self.classes if each.lengths.holds(needed)), None)
+    def room(self, molecule: Molecule, needed: Lengths) -> Lengths | None:
+        """Lengths of the class that knows a molecule's formula, else of the smallest with room for it, if there is one.
+
+        Room for points is guessed: how many count is known when the grid has been made.
+        """
+        known = formula(molecule)
+        for each in reversed(self.classes):
+            if known in each.formulas:
+                return each.lengths
+        points = KEPT * most_points(make_mole(molecule, self.basis), self.grid_level)
+        fit = (each.lengths for each in self.classes if each.lengths.holds(needed) and _points(each.lengths) >= points)
+        return next(fit, None)
 
     def __str__(self) -> str:
         rows = ["class  molecules  orbitals  occupied  fitting   points  waste"]
@@ -138,8 +152,8 @@ def size_classes(
         for places in alike.values()
     ]
     kinds.sort(key=lambda kind: -work(kind[0]))
-    make = _Maker(molecules, needed, basis, grid_level)
-    made = [each for group in _walked(kinds, waste) for each in make.within(group, waste)]
+    of_walked = lambda group: _Maker(molecules, needed, basis, grid_level, {}).within(group, waste)  # noqa: E731
+    made = [each for group in _walked(kinds, waste) for each in of_walked(group)]
     return SizeClasses(tuple(sorted(made, key=lambda each: work(each.lengths))), basis, aux_basis, grid_level)
 
 
@@ -168,12 +182,13 @@ def _joined(one: Lengths, other: Lengths) -> Lengths:
 
 @dataclass(frozen=True)
 class _Maker:
-    """What classes are made from."""
+    """What classes are made from, and grids that have been made, for halves of a class to use again."""
 
     molecules: Sequence[Molecule]
     needed: dict[int, Lengths]
     basis: str
     grid_level: int
+    grids: dict[tuple[int, int], tuple[Grid, Grid]]
 
     def within(self, members: list[int], waste: float) -> list[SizeClass]:
         """The members as one class, or in halves where its blocks waste more than the bound."""
@@ -187,7 +202,7 @@ class _Maker:
         """Lengths that members share, whose order is that of size; waste is that of the sample."""
         room = reduce(Lengths.joined, (self.needed[place] for place in members))
         sample = [members[at] for at in np.unique(np.linspace(0, len(members) - 1, SAMPLE).astype(int))]
-        looks = [_Look.at(self.molecules[place], self.basis, self.grid_level, room) for place in sample]
+        looks = [self._look(place, room) for place in sample]
         shells, spare = [look.shells for look in looks], SPARE * (len(sample) < len(members))
         groups = _with_spare(shared_shapes([look.fine for look in looks], shells), room, spare)
         coarse = ()
@@ -199,7 +214,17 @@ class _Maker:
             for place, look in zip(sample, looks, strict=True)
         ]
         useful = np.mean([work(each, block_size(room.orbitals)) for each in alone])
-        return SizeClass(tuple(sorted(members)), room, 1 - float(useful) / work(room))
+        formulas = frozenset(formula(self.molecules[place]) for place in members)
+        return SizeClass(tuple(sorted(members)), formulas, room, 1 - float(useful) / work(room))
+
+    def _look(self, place: int, room: Lengths) -> "_Look":
+        mole, key = make_mole(self.molecules[place], self.basis), (place, block_size(room.orbitals))
+        if key not in self.grids:
+            fine = molecular_grid(mole, self.grid_level, room.orbitals)
+            self.grids[key] = fine, coarse_grid(mole, room.orbitals)
+        shells = make_shells(mole, room.orbitals, room.shells)
+        fine, coarse = (reaching(grid, shells, mole.atom_coords()) for grid in self.grids[key])
+        return _Look(shells, fine, coarse, pays(len(self.grids[key][0].weights), mole.natm, room.orbitals))
 
 
 def _with_spare(shapes: tuple[GroupShape, ...], room: Lengths, spare: int) -> tuple[GroupShape, ...]:
@@ -218,12 +243,3 @@ class _Look:
     fine: list[np.ndarray]
     coarse: list[np.ndarray]
     pays: bool
-
-    @classmethod
-    def at(cls, molecule: Molecule, basis: str, grid_level: int, room: Lengths) -> "_Look":
-        mole = make_mole(molecule, basis)
-        shells = make_shells(mole, room.orbitals, room.shells)
-        fine = molecular_grid(mole, grid_level, room.orbitals)
-        rough = coarse_grid(mole, room.orbitals)
-        reached = lambda grid: reaching(grid, shells, mole.atom_coords())  # noqa: E731
-        return cls(shells, reached(fine), reached(rough), pays(len(fine.weights), mole.natm, room.orbitals))

@@ -56,7 +56,7 @@ def build_systems(
     for place, molecule in enumerate(asked):
         if place not in needed:
             lengths_needed(molecule, basis, aux_basis)  # says what is missing
-    rooms = [classes.room(needed[place]) for place in range(len(asked))]
+    rooms = [classes.room(molecule, needed[place]) for place, molecule in enumerate(asked)]
     return _built(asked, rooms, basis, aux_basis, coulomb, grid_level)
 
 

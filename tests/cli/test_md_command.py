@@ -180,3 +180,30 @@ def test_observe(config, tmp_path, capsys):
         assert words in capsys.readouterr().err
     assert run(["observe", str(tmp_path)]) == 2
     assert "holds no trajectory" in capsys.readouterr().err
+
+
+def test_free_energies(config, tmp_path, capsys):
+    plain, biased = tmp_path / "plain", tmp_path / "biased"
+    assert run(["md", str(config), "--out", str(plain)]) == 0
+    config.write_text(
+        config.read_text()
+        + '\n[metadynamics]\nvariables = ["distance 0 1", "angle 0 1 2"]\nwidths = [0.2, 0.2]\npace = 10\n'
+    )
+    assert run(["md", str(config), "--out", str(biased)]) == 0
+    capsys.readouterr()
+    numbers = tmp_path / "free.json"
+    for arguments in ([str(plain), "--along", "distance 0 1"], [str(biased)]):
+        assert run(["observe", *arguments, "--what", "free-energy", "--json", str(numbers)]) == 0
+        found = json.loads(numbers.read_text())["free-energy"]
+        energies = found["free energy / eV"]
+        assert min(energies) == 0
+        assert 0 < found["numbers"]["highest eV"]["value"] == pytest.approx(max(energies))
+        assert 1 < found["distance / Å"][int(np.argmin(energies))] < 12
+    assert "of 40 hills" in capsys.readouterr().out
+    for arguments, words in (
+        ([str(plain)], "has no bias"),
+        ([str(biased), "--along", "distance 0 1"], "cannot be counted"),
+        ([str(plain), "--along", "distance 0"], "cannot be read"),
+    ):
+        assert run(["observe", *arguments, "--what", "free-energy"]) == 2
+        assert words in capsys.readouterr().err

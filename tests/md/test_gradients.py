@@ -9,7 +9,16 @@ import pytest
 
 from jqc.errors import InputError, SimulationError
 from jqc.md import CSVR, NVE, Langevin, Learned, LennardJones, NoseHoover, begin
-from jqc.md.gradients import Adjoint, Checkpointed, Reweighted, effective_frames, gradient, horizon, reweighted_mean
+from jqc.md.gradients import (
+    Adjoint,
+    Checkpointed,
+    Reweighted,
+    Sampling,
+    effective_frames,
+    gradient,
+    horizon,
+    reweighted_mean,
+)
 from jqc.md.gradients.reweighted import weights
 from jqc.md.segment import is_crowded, steps, with_longer_list
 
@@ -21,13 +30,16 @@ def observe(state):
     return {"energy": state.energy, "waves": jnp.mean(jnp.cos(2 * jnp.pi * state.positions / state.cell))}
 
 
+SAMPLING = Sampling(DT, FRAMES, STRIDE, observe)
+
+
 def loss(averages):
     return averages["energy"] / 100 + averages["waves"] ** 2
 
 
 @jax.jit
 def value(potential, ensemble, state, way=None):
-    return loss(Checkpointed().mean(potential, ensemble, state, DT, FRAMES, STRIDE, observe)[1])
+    return loss(Checkpointed().mean(potential, ensemble, state, SAMPLING)[1])
 
 
 def by_differences(function, step=1e-4):
@@ -58,7 +70,7 @@ def test_gradients_of_a_hundred_steps_are_those_of_finite_differences(name, liqu
     way, ensemble = WAYS[name]
     potential, state = liquid
     state = ensemble.start(state)
-    found = gradient(loss, way, potential, ensemble, state, DT, FRAMES, STRIDE, observe).check()
+    found = gradient(loss, way, potential, ensemble, state, SAMPLING).check()
     for field in ("epsilon", "sigma"):
         moved = lambda h, field=field: replace(potential, **{field: getattr(potential, field) + h})  # noqa: E731
         expected = by_differences(lambda h: float(value(moved(h), ensemble, state)))  # noqa: B023
@@ -74,7 +86,7 @@ def test_gradients_by_the_first_state(way, liquid):
     @jax.jit
     def of(momenta):
         at = replace(state, momenta=momenta)
-        return loss(way.mean(potential, NVE(), at, DT, FRAMES, STRIDE, observe)[1])
+        return loss(way.mean(potential, NVE(), at, SAMPLING)[1])
 
     slope = float(jnp.sum(jax.grad(of)(state.momenta) * along))
     assert slope == pytest.approx(by_differences(lambda h: float(of(state.momenta + h * along))), rel=1e-5)
@@ -87,7 +99,7 @@ def test_a_long_trajectory_is_called_chaotic(liquid):
     assert 100 < seen.chaotic_from < 2000
     assert 0.3 < seen.exponent < 10
     with pytest.raises(SimulationError, match="chaos from step"):
-        gradient(loss, Checkpointed(), potential, NVE(), state, 0.005, 400, 5, observe).check()
+        gradient(loss, Checkpointed(), potential, NVE(), state, Sampling(0.005, 400, 5, observe)).check()
 
 
 def test_a_regular_trajectory_is_not():
@@ -109,7 +121,7 @@ def test_memory_of_the_adjoint_does_not_grow(liquid):
     potential, state = liquid
 
     def temporaries(way, frames):
-        of = lambda potential: loss(way.mean(potential, NVE(), state, DT, frames, STRIDE, observe)[1])  # noqa: E731
+        of = lambda potential: loss(way.mean(potential, NVE(), state, Sampling(DT, frames, STRIDE, observe))[1])  # noqa: E731
         return jax.jit(jax.grad(of)).lower(potential).compile().memory_analysis().temp_size_in_bytes
 
     assert temporaries(Adjoint(), 1000) == temporaries(Adjoint(), 10)
@@ -119,7 +131,7 @@ def test_memory_of_the_adjoint_does_not_grow(liquid):
 
 def test_truncation_and_clipping(liquid):
     potential, state = liquid
-    slope = lambda way: gradient(loss, way, potential, NVE(), state, DT, FRAMES, STRIDE, observe).slope  # noqa: E731
+    slope = lambda way: gradient(loss, way, potential, NVE(), state, SAMPLING).slope  # noqa: E731
     whole, never, short, clipped = map(
         slope, (Checkpointed(), Checkpointed(truncate=100), Checkpointed(truncate=1), Checkpointed(clip=1e-12))
     )
@@ -156,7 +168,7 @@ def test_reweighted_gradients_are_covariances(liquid):
     ensemble = Langevin(1.2, 1.0)
     state = with_longer_list(with_longer_list(ensemble.start(state)))
     waves = lambda state: observe(state)["waves"]  # noqa: E731
-    found = gradient(lambda mean: mean, Reweighted(1.2), potential, ensemble, state, 0.004, 50, 10, waves)
+    found = gradient(lambda mean: mean, Reweighted(1.2), potential, ensemble, state, Sampling(0.004, 50, 10, waves))
     assert found.check().horizon is None
     seen, slopes = [], []
     of_sigma = jax.jit(
@@ -176,7 +188,10 @@ def test_reweighted_gradients_are_covariances(liquid):
 def test_bad_input(liquid):
     potential, state = liquid
     with pytest.raises(InputError, match="cannot be run backwards"):
-        gradient(loss, Adjoint(), potential, Langevin(1.0, 1.0), state, DT, 1, 1, observe)
+        gradient(loss, Adjoint(), potential, Langevin(1.0, 1.0), state, Sampling(DT, 1, 1, observe))
     for options in ({"memory": 0}, {"truncate": 0}, {"clip": 0.0}):
         with pytest.raises(InputError):
             Checkpointed(**options)
+    for frames, stride in ((0, 1), (1, 0)):
+        with pytest.raises(InputError, match="cannot be averaged"):
+            Sampling(DT, frames, stride, observe)

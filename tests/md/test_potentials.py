@@ -200,7 +200,7 @@ def test_metadynamics_finds_a_double_well():
     state = begin(potential, ensemble, np.array([[0, 0, 0], [0, 0, 2.0]]), np.ones(2), temperature=1.0)
     parts = list(simulate(potential, ensemble, state, 0.02, 200000, stride=50))
     s = np.linspace(1.8, 4.2, 25)[:, None]
-    found = np.asarray(ensemble.free_energy(s, parts[-1][0]))
+    found = np.asarray(ensemble.free_energy(s, parts[-1][0].extra))
     expected = 5 * ((s[:, 0] - 3) ** 2 - 1) ** 2
     assert np.abs((found - found.mean()) - (expected - expected.mean())).max() < 0.5
     frames = joined([frames for _, frames in parts])

@@ -14,7 +14,7 @@ REFERENCE = 1e-5
 """Hartree/bohr², 0.02 cm⁻¹; with attenuated integrals PySCF's own is 5e-6 from differences of its gradients."""
 
 CASES = [
-    ("water", "b3lyp", "df"),
+    pytest.param("water", "b3lyp", "df", marks=pytest.mark.slow),
     ("oh", "pbe", "df"),
     pytest.param("water", "b3lyp", "exact", marks=pytest.mark.slow),
     pytest.param("water", "r2scan", "df", marks=pytest.mark.slow),

@@ -55,7 +55,7 @@ CASES = [
     ("water", "b3lyp", "exact"),
     ("oh", "pbe", "df"),
     ("oh", "b3lyp", "df"),
-    ("oh", "cam-b3lyp", "exact"),
+    pytest.param("oh", "cam-b3lyp", "exact", marks=pytest.mark.slow),
     ("oh", "r2scan", "df"),
 ]
 

@@ -54,6 +54,16 @@ def test_a_molecule_alone_has_the_lengths_it_would_have(water):
     assert alone.waste == 0
 
 
+def test_a_class_with_too_few_points_is_none(water, example):
+    """Sulphur dioxide has as many orbitals as molecules of twice its points."""
+    classes = size_classes([example("so2"), example("ethanol")], grid_level=0)
+    small, large = classes.classes
+    dimethyl_ether = jqc.Molecule(example("ethanol").numbers, example("ethanol").coords, charge=-2)
+    assert small.lengths.orbitals <= large.lengths.orbitals
+    assert classes.room(dimethyl_ether, Lengths()) == large.lengths
+    assert classes.room(water, Lengths()) == small.lengths
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_geometries_share_one_class_of_which_few_are_looked_at(water):
     geometries = moved(water, 3 * SAMPLE)
@@ -78,8 +88,22 @@ def test_who_follows_a_larger_one_has_its_lengths(water):
 def test_new_molecules_find_the_smallest_class_that_holds_them(many, water):
     classes = size_classes(many, grid_level=0)
     (own,) = (each.lengths for each in classes.classes if 1 in each.members)
-    assert classes.room(lengths_needed(water, "def2-svp")) == own
-    assert classes.room(Lengths(atoms=100)) is None
+    ammonia, neon = (
+        jqc.Molecule(np.array([7, 1, 1, 1]), np.eye(4)[:, :3]),
+        jqc.Molecule(np.array([10]), np.zeros((1, 3))),
+    )
+    for molecule in (water, neon):  # of a formula that is known, and of one that is not
+        assert classes.room(molecule, lengths_needed(molecule, "def2-svp")) == own
+    assert classes.room(ammonia, Lengths(atoms=100)) is None
+
+
+def test_each_goes_where_its_formula_went(many):
+    """Also where a smaller class has room for it."""
+    classes = size_classes(many, grid_level=0)
+    needed = [lengths_needed(molecule, "def2-svp") for molecule in many]
+    assert [classes.room(*both) for both in zip(many, needed, strict=True)] == [
+        classes.rooms[place] for place in range(len(many))
+    ]
 
 
 def test_unpaired_electrons_have_columns_of_their_own(water):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 
-from jqc.md.motion import Time, drift, kick
+from jqc.md.motion import Time, drift, kick, with_momenta
 from jqc.md.state import State
 from jqc.typing import Array, Float
 
@@ -25,7 +25,8 @@ class Langevin:
 
     def start(self, state: State) -> State:
         """All velocities take up heat, those of the whole too."""
-        return replace(state, freedom=jnp.asarray(float(state.momenta.size)), extra=None)
+        taken = 0 if state.rigid is None else state.rigid.count
+        return replace(state, freedom=jnp.asarray(float(state.momenta.size - taken)), extra=None)
 
     def before(self, state: State, dt: Time) -> State:
         """A half kick, half a drift, friction and noise, half a drift."""
@@ -34,7 +35,7 @@ class Langevin:
         kept = jnp.exp(-self.friction * dt)
         noise = jax.random.normal(own, state.momenta.shape, state.momenta.dtype)
         spread = jnp.sqrt((1 - kept**2) * self.temperature * state.masses)[:, None]
-        new = replace(state, momenta=kept * state.momenta + spread * noise, key=key)
+        new = with_momenta(replace(state, key=key), kept * state.momenta + spread * noise)
         new = replace(new, given=state.given + new.kinetic - state.kinetic)
         return drift(new, 0.5 * dt)
 

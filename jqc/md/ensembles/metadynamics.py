@@ -91,13 +91,12 @@ class Metadynamics:
             -0.5 * jnp.sum((jnp.stack(ways, axis=1) / jnp.asarray(self.widths)) ** 2, axis=1)
         )
 
-    def free_energy(self, values: Float[Array, "point variable"], state: State) -> Float[Array, "point"]:
+    def free_energy(self, values: Float[Array, "point variable"], hills: Hills) -> Float[Array, "point"]:
         """F(s), the lowest of these points zero.
 
         Raises:
             SimulationError: more hills were due than there was room for.
         """
-        hills = state.extra
         if int(hills.count) > self.room:
             raise SimulationError(f"{int(hills.count)} hills were due and {self.room} had room; give room for more.")
         found = (

@@ -16,7 +16,7 @@ class NVE:
 
     def start(self, state: State) -> State:
         """Nothing to remember."""
-        return replace(state, freedom=freedom(state.positions, state.masses, state.cell), extra=None)
+        return replace(state, freedom=freedom(state.positions, state.masses, state.cell, state.rigid), extra=None)
 
     def before(self, state: State, dt: Time) -> State:
         """A half kick and a drift."""

@@ -19,9 +19,9 @@ from jqc.errors import InputError
 from jqc.md.ensembles import NVE, NoseHoover
 from jqc.md.ensembles.base import Ensemble
 from jqc.md.gradients.real import real_leaves, with_real
-from jqc.md.motion import Time
+from jqc.md.gradients.sampling import Sampling
 from jqc.md.potential import Potential
-from jqc.md.segment import Observe, checked, no_sums, relisted, steps
+from jqc.md.segment import checked, relisted
 from jqc.md.state import State
 from jqc.md.step import step
 from jqc.typing import Array
@@ -34,16 +34,7 @@ Whole = tuple[Potential, Ensemble, State]
 class Adjoint:
     """Backpropagation along the reversed trajectory; for NVE and Nosé–Hoover."""
 
-    def mean(
-        self,
-        potential: Potential,
-        ensemble: Ensemble,
-        state: State,
-        dt: Time,
-        frames: int,
-        stride: int,
-        observe: Observe,
-    ) -> tuple[State, Any]:
+    def mean(self, potential: Potential, ensemble: Ensemble, state: State, sampling: Sampling) -> tuple[State, Any]:
         """The last state and the mean of what is observed.
 
         Raises:
@@ -54,46 +45,31 @@ class Adjoint:
                 f"{type(ensemble).__name__} cannot be run backwards; choose NVE, NoseHoover or another way."
             )
         whole = (potential, ensemble, state)
-        plan = _Plan(frames, stride, observe)
-        reals, rest, sums = _sums(plan, real_leaves(whole), whole, jnp.asarray(dt))
-        return with_real(rest, reals), jax.tree.map(lambda total: total / frames, sums)
+        reals, rest, sums = _sums(real_leaves(whole), whole, sampling)
+        return with_real(rest, reals), sampling.mean(sums)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What of a trajectory is no array."""
-
-    frames: int
-    stride: int
-    observe: Observe
-
-
-def _sums_of(plan: _Plan, reals: list[Array], whole: Whole, dt: Array) -> tuple[list[Array], State, Any]:
+def _sums_of(reals: list[Array], whole: Whole, sampling: Sampling) -> tuple[list[Array], State, Any]:
     """The last state's real leaves, all of it, and what is observed summed over frames.
 
     Derivatives are by `reals`, which are put in place of those of the `whole`.
     """
     potential, ensemble, state = with_real(whole, reals)
-
-    def frame(_, carry):
-        state, sums = carry
-        state = steps(potential, ensemble, state, dt, plan.stride)
-        return state, jax.tree.map(jnp.add, sums, plan.observe(state))
-
-    last, sums = jax.lax.fori_loop(0, plan.frames, frame, (state, no_sums(plan.observe, state)))
+    frame = lambda _, sums: sampling.further(potential, ensemble, sums)  # noqa: E731
+    last, sums = jax.lax.fori_loop(0, sampling.frames, frame, sampling.first(state))
     return real_leaves(last), last, sums
 
 
-def _forward(plan: _Plan, reals: list[Array], whole: Whole, dt: Array):
-    found = _sums_of(plan, reals, whole, dt)
+def _forward(reals: list[Array], whole: Whole, sampling: Sampling):
+    found = _sums_of(reals, whole, sampling)
     potential, ensemble, _ = with_real(whole, reals)
-    return found, (potential, ensemble, found[1], dt)
+    return found, (potential, ensemble, found[1], sampling)
 
 
-def _backward(plan: _Plan, kept, slopes):
-    potential, ensemble, last, dt = kept
+def _backward(kept: tuple[Potential, Ensemble, State, Sampling], slopes):
+    potential, ensemble, last, sampling = kept
     by_last, _, by_sums = slopes
-    fixed = real_leaves((potential, ensemble))
+    fixed, dt = real_leaves((potential, ensemble)), sampling.dt
 
     def one_step(_, carry):
         state, by_fixed, by_state = carry
@@ -109,14 +85,14 @@ def _backward(plan: _Plan, kept, slopes):
 
     def frame(_, carry):
         state, by_fixed, by_state = carry
-        seen = lambda moving: plan.observe(with_real(state, moving))  # noqa: E731
+        seen = lambda moving: sampling.observe(with_real(state, moving))  # noqa: E731
         (more,) = jax.vjp(seen, real_leaves(state))[1](by_sums)
         start = relisted(state), by_fixed, _added(by_state, more)
-        state, by_fixed, by_state = jax.lax.fori_loop(0, plan.stride, one_step, start)
+        state, by_fixed, by_state = jax.lax.fori_loop(0, sampling.stride, one_step, start)
         return checked(state), by_fixed, by_state
 
     start = last, [jnp.zeros_like(each) for each in fixed], by_last
-    _, by_fixed, by_state = jax.lax.fori_loop(0, plan.frames, frame, start)
+    _, by_fixed, by_state = jax.lax.fori_loop(0, sampling.frames, frame, start)
     return [*by_fixed, *by_state], None, None
 
 
@@ -124,7 +100,7 @@ def _added(one: list[Array], other: list[Array]) -> list[Array]:
     return [a + b for a, b in zip(one, other, strict=True)]
 
 
-_rule = jax.custom_vjp(_sums_of, nondiff_argnums=(0,))
+_rule = jax.custom_vjp(_sums_of)
 _rule.defvjp(_forward, _backward)
 
 _sums: Callable[..., tuple[list[Array], State, Any]] = _rule

@@ -17,9 +17,8 @@ import jax.numpy as jnp
 from jqc.errors import InputError
 from jqc.md.ensembles.base import Ensemble
 from jqc.md.gradients.real import is_real
-from jqc.md.motion import Time
+from jqc.md.gradients.sampling import Sampling, Sums
 from jqc.md.potential import Potential
-from jqc.md.segment import Observe, no_sums, steps
 from jqc.md.state import State
 from jqc.typing import Array
 
@@ -55,36 +54,26 @@ class Checkpointed:
                 "positive numbers."
             )
 
-    def mean(
-        self,
-        potential: Potential,
-        ensemble: Ensemble,
-        state: State,
-        dt: Time,
-        frames: int,
-        stride: int,
-        observe: Observe,
-    ) -> tuple[State, Any]:
+    def mean(self, potential: Potential, ensemble: Ensemble, state: State, sampling: Sampling) -> tuple[State, Any]:
         """The last state and the mean of what is observed."""
 
-        def frame(carry: tuple[State, Any], number) -> tuple[tuple[State, Any], None]:
+        def frame(carry: Sums, number) -> tuple[Sums, None]:
             state, sums = carry
-            state = self._passed_on(state, number)
-            state = steps(potential, ensemble, state, dt, stride)
-            return (state, jax.tree.map(jnp.add, sums, observe(state))), None
+            return sampling.further(potential, ensemble, (self._passed_on(state, number), sums)), None
 
-        together = self._frames_together(state, frames, stride)
-        carry, numbers = (state, no_sums(observe, state)), jnp.arange(frames)
+        together = self._frames_together(state, sampling)
+        carry, numbers = sampling.first(state), jnp.arange(sampling.frames)
         if together > 1:
             several = jax.checkpoint(lambda carry, numbers: jax.lax.scan(frame, carry, numbers))
-            whole = frames // together * together
+            whole = sampling.frames // together * together
             carry, _ = jax.lax.scan(several, carry, numbers[:whole].reshape(-1, together))
             numbers = numbers[whole:]
         (state, sums), _ = jax.lax.scan(frame, carry, numbers)
-        return state, jax.tree.map(lambda total: total / frames, sums)
+        return state, sampling.mean(sums)
 
-    def _frames_together(self, state: State, frames: int, stride: int) -> int:
+    def _frames_together(self, state: State, sampling: Sampling) -> int:
         """Frames of a segment that is run again; one where every state finds room."""
+        frames, stride = sampling.frames, sampling.stride
         size = sum(leaf.nbytes for leaf in (state.positions, state.momenta, state.forces))
         return 1 if frames * stride * size <= self.memory else max(1, ceil(sqrt(frames / stride)))
 

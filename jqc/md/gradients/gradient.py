@@ -11,9 +11,9 @@ from jqc.errors import SimulationError
 from jqc.md.ensembles.base import Ensemble
 from jqc.md.gradients.horizon import Horizon, horizon
 from jqc.md.gradients.reweighted import Reweighted
-from jqc.md.motion import Time
+from jqc.md.gradients.sampling import Sampling
 from jqc.md.potential import Potential
-from jqc.md.segment import Observe, is_crowded, with_longer_list
+from jqc.md.segment import is_crowded, with_longer_list
 from jqc.md.state import State
 from jqc.typing import Array, Float
 
@@ -24,17 +24,8 @@ Loss = Callable[[Any], Float[Array, ""]]
 class Way(Protocol):
     """A way to a gradient: `Checkpointed`, `Adjoint` or `Reweighted`."""
 
-    def mean(
-        self,
-        potential: Potential,
-        ensemble: Ensemble,
-        state: State,
-        dt: Time,
-        frames: int,
-        stride: int,
-        observe: Observe,
-    ) -> tuple[State, Any]:
-        """The last state, and the mean of what is observed after every stride."""
+    def mean(self, potential: Potential, ensemble: Ensemble, state: State, sampling: Sampling) -> tuple[State, Any]:
+        """The last state, and the mean that is asked for."""
         ...
 
 
@@ -67,17 +58,9 @@ class Gradient:
 
 
 def gradient(
-    loss: Loss,
-    way: Way,
-    potential: Potential,
-    ensemble: Ensemble,
-    state: State,
-    dt: float,
-    frames: int,
-    stride: int,
-    observe: Observe,
+    loss: Loss, way: Way, potential: Potential, ensemble: Ensemble, state: State, sampling: Sampling
 ) -> Gradient:
-    """Differentiate a loss of averages over `frames` strides by the potential's parameters.
+    """Differentiate a loss of averages along a trajectory by the potential's parameters.
 
     Parameters
     ----------
@@ -85,12 +68,10 @@ def gradient(
         Of the mean of what is observed.
     way
         `Checkpointed`, `Adjoint` or `Reweighted`.
-    potential, ensemble, state, dt
+    potential, ensemble, state
         As of `simulate`.
-    frames, stride
-        Frames to average over and steps between them.
-    observe
-        What is averaged, of a state; a function that stays the same object compiles once.
+    sampling
+        Frames to average over, and what of them.
 
     Raises
     ------
@@ -100,25 +81,25 @@ def gradient(
         Atoms outran their lists of neighbours within a stride.
     """
     while True:
-        value, slope, averages, last = _value_and_slope(
-            loss, way, observe, frames, stride, potential, ensemble, state, dt
-        )
+        value, slope, averages, last = _value_and_slope(loss, way, potential, ensemble, state, sampling)
         if not is_crowded(last):
             break
         state = with_longer_list(state)
     if last.neighbours is not None and bool(last.neighbours.late):
         raise SimulationError(
-            f"atoms have outrun their lists of neighbours within {stride} steps; take a shorter stride, or begin with "
-            "a larger skin."
+            f"atoms have outrun their lists of neighbours within {sampling.stride} steps; take a shorter stride, or "
+            "begin with a larger skin."
         )
-    seen = None if isinstance(way, Reweighted) else horizon(potential, ensemble, state, dt, frames, stride)
+    through_time = not isinstance(way, Reweighted)
+    times = float(sampling.dt), sampling.frames, sampling.stride
+    seen = horizon(potential, ensemble, state, *times) if through_time else None
     return Gradient(value, slope, averages, last, seen)
 
 
-@partial(jax.jit, static_argnames=("loss", "way", "observe", "frames", "stride"))
-def _value_and_slope(loss, way, observe, frames, stride, potential, ensemble, state, dt):
+@partial(jax.jit, static_argnames=("loss", "way"))
+def _value_and_slope(loss: Loss, way: Way, potential: Potential, ensemble: Ensemble, state: State, sampling: Sampling):
     def of(potential):
-        last, averages = way.mean(potential, ensemble, state, dt, frames, stride, observe)
+        last, averages = way.mean(potential, ensemble, state, sampling)
         return loss(averages), (averages, last)
 
     (value, (averages, last)), slope = jax.value_and_grad(of, has_aux=True)(potential)

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from jqc.md.ensembles.base import Ensemble
-from jqc.md.motion import Time
+from jqc.md.gradients.sampling import Sampling
 from jqc.md.potential import Potential
-from jqc.md.segment import Observe, no_sums, steps
+from jqc.md.segment import Observe, no_sums
 from jqc.md.state import State
+from jqc.md.step import step
 from jqc.typing import Array, Float
 
 
@@ -29,25 +30,16 @@ class Reweighted:
 
     temperature: float
 
-    def mean(
-        self,
-        potential: Potential,
-        ensemble: Ensemble,
-        state: State,
-        dt: Time,
-        frames: int,
-        stride: int,
-        observe: Observe,
-    ) -> tuple[State, Any]:
+    def mean(self, potential: Potential, ensemble: Ensemble, state: State, sampling: Sampling) -> tuple[State, Any]:
         """The last state and the mean of what is observed; only its derivatives by the potential are meant."""
         fixed = jax.lax.stop_gradient((potential, ensemble, state))
 
         def frame(state: State, _) -> tuple[State, State]:
-            state = steps(*fixed[:2], state, dt, stride)
+            state = jax.lax.fori_loop(0, sampling.stride, lambda _, state: step(*fixed[:2], state, sampling.dt), state)
             return state, state
 
-        last, seen = jax.lax.scan(frame, fixed[2], length=frames)
-        return last, reweighted_mean(potential, seen, seen.energy, self.temperature, observe)
+        last, seen = jax.lax.scan(frame, fixed[2], length=sampling.frames)
+        return last, reweighted_mean(potential, seen, seen.energy, self.temperature, sampling.observe)
 
 
 def reweighted_mean(
