@@ -8,7 +8,8 @@ the quadrature, the Coulomb matrix and K. Waste is the share of a class's work t
 lengths that `build_system` gives to each alone.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -32,17 +33,19 @@ SAMPLE = 16
 SPARE = 1
 """Blocks that a class has for members whose blocks were not looked at."""
 
-
 KEPT = 0.95
 """Share of the points of atoms' grids that count in a molecule, or less."""
 
 
 @dataclass(frozen=True)
 class SizeClass:
-    """Places of its molecules in the data set, their formulas, array lengths, and the share of work that is padding."""
+    """Places of its molecules in the data set, array lengths, and the share of work that is padding.
+
+    `known` holds what tells its molecules from others, and their formulas.
+    """
 
     members: tuple[int, ...]
-    formulas: frozenset[Formula]
+    known: frozenset[Hashable]
     lengths: Lengths
     waste: float
 
@@ -71,14 +74,14 @@ class SizeClasses:
         return float(np.average([each.waste for each in self.classes], weights=padded))
 
     def room(self, molecule: Molecule, needed: Lengths) -> Lengths | None:
-        """Lengths of the class that knows a molecule's formula, else of the smallest with room for it, if there is one.
+        """Lengths of the class of a molecule, or of its formula, or the smallest with room for it, if there is one.
 
         Room for points is guessed: how many count is known when the grid has been made.
         """
-        known = formula(molecule)
-        for each in reversed(self.classes):
-            if known in each.formulas:
-                return each.lengths
+        for known in (_identity(molecule), formula(molecule)):
+            for each in reversed(self.classes):
+                if known in each.known:
+                    return each.lengths
         points = KEPT * most_points(make_mole(molecule, self.basis), self.grid_level)
         fit = (each.lengths for each in self.classes if each.lengths.holds(needed) and _points(each.lengths) >= points)
         return next(fit, None)
@@ -93,6 +96,11 @@ class SizeClasses:
             )
         molecules = sum(len(each.members) for each in self.classes)
         return "\n".join([*rows, f"  all {molecules:10d} {self.waste:44.0%}"])
+
+
+def _identity(molecule: Molecule) -> str:
+    """Digits that another molecule, or another geometry, does not have."""
+    return hashlib.sha256(np.asarray(molecule.coords).tobytes() + repr(formula(molecule)).encode()).hexdigest()
 
 
 def work(lengths: Lengths, block: int | None = None) -> float:
@@ -214,8 +222,9 @@ class _Maker:
             for place, look in zip(sample, looks, strict=True)
         ]
         useful = np.mean([work(each, block_size(room.orbitals)) for each in alone])
-        formulas = frozenset(formula(self.molecules[place]) for place in members)
-        return SizeClass(tuple(sorted(members)), formulas, room, 1 - float(useful) / work(room))
+        held = [self.molecules[place] for place in members]
+        known = frozenset([*map(_identity, held), *map(formula, held)])
+        return SizeClass(tuple(sorted(members)), known, room, 1 - float(useful) / work(room))
 
     def _look(self, place: int, room: Lengths) -> "_Look":
         mole, key = make_mole(self.molecules[place], self.basis), (place, block_size(room.orbitals))

@@ -97,9 +97,10 @@ def test_new_molecules_find_the_smallest_class_that_holds_them(many, water):
     assert classes.room(ammonia, Lengths(atoms=100)) is None
 
 
-def test_each_goes_where_its_formula_went(many):
-    """Also where a smaller class has room for it."""
-    classes = size_classes(many, grid_level=0)
+@pytest.mark.parametrize("bound", [0.0, 0.3])
+def test_each_goes_where_it_was_put(many, bound):
+    """Also where a smaller class has room for it, or another one has its formula."""
+    classes = size_classes(many, grid_level=0, waste=bound)
     needed = [lengths_needed(molecule, "def2-svp") for molecule in many]
     assert [classes.room(*both) for both in zip(many, needed, strict=True)] == [
         classes.rooms[place] for place in range(len(many))
