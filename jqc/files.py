@@ -82,13 +82,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         InputError: the file cannot be written; an older one is left as it was.
     """
+    with uninterrupted, replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the name without the content
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name, in the folder of a file, for another file that takes its place at the end if nothing fails.
+
+    Raises:
+        InputError: the file cannot be written; an older one is left as it was.
+    """
     temporary = path.parent / TEMPORARY.replace("*", secrets.token_hex(6))
-    with uninterrupted, _complaining_about(path):
+    with _complaining_about(path):
         try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut may leave the name without the content
+            yield temporary
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):

@@ -18,6 +18,8 @@ LAYERS = (
         "units",
         "errors",
         "files",
+        "archive",
+        "settings",
         "typing",
         "numerics",
         "davidson",

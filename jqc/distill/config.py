@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from jqc.distill.losses import CommutatorLoss, DILoss, Loss, PerturbativeLoss, SCFLoss
 from jqc.errors import InputError
 from jqc.files import read_toml
+from jqc.settings import refuse_unknown
 from jqc.system.grid import check_level
 from jqc.training import TrainingSettings
 from jqc.xc.neural.architectures import module
@@ -100,8 +100,7 @@ def from_dict(content: Mapping[str, Any]) -> DistillConfig:
     Raises:
         InputError: an unknown key, architecture or option, a value that means nothing, or no data.
     """
-    known = {each.name for each in fields(DistillConfig)}
-    _refuse_unknown(content, known, "the configuration")
+    refuse_unknown(content, [each.name for each in fields(DistillConfig)], "the configuration")
     if content.get("data") is None:
         raise InputError("data is missing; name a folder that jqc label made.")
     for name, (kinds, meaning) in _KINDS.items():
@@ -135,7 +134,7 @@ def _loss(content: Mapping[str, Any]) -> Loss:
     name = weights.pop("name", DEFAULT)
     if not isinstance(name, str) or name not in LOSSES:
         raise InputError(f"{name!r} is no loss; choose {', '.join(LOSSES)}.")
-    _refuse_unknown(weights, {each.name for each in fields(LOSSES[name])}, f"the loss {name}")
+    refuse_unknown(weights, [each.name for each in fields(LOSSES[name])], f"the loss {name}")
     return replace(LOSSES[name], **weights)
 
 
@@ -149,11 +148,3 @@ def _name(loss: Loss) -> str:
         return sum(bool(a) != bool(b) for a, b in pairs), sum(a != b for a, b in pairs)
 
     return min(alike, key=differences)
-
-
-def _refuse_unknown(content: Mapping[str, Any], known: set[str], where: str) -> None:
-    for key in content:
-        if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}."
-            raise InputError(f"{where} has no {key!r}; {hint}")

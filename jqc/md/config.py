@@ -8,6 +8,7 @@ from typing import Any
 from jqc.errors import InputError
 from jqc.md.ensembles import CSVR, NPT, NVE, Ensemble, Langevin, Metadynamics, NoseHoover
 from jqc.md.variables import Angle, Dihedral, Distance, Variable
+from jqc.settings import POSITIVE, Check, one_of, refuse_unknown, require, require_fields, whole
 from jqc.units import ANGSTROM, ELECTRONVOLT, FEMTOSECOND, GIGAPASCAL, KELVIN
 
 VARIABLES: dict[str, tuple[type, int]] = {"distance": (Distance, 2), "angle": (Angle, 3), "dihedral": (Dihedral, 4)}
@@ -39,6 +40,13 @@ POTENTIALS: dict[str, dict[str, Any]] = {
 
 BIAS: dict[str, Any] = {"variables": [], "widths": [], "height": 0.01, "bias_factor": 10.0, "pace": 100}
 """Settings of metadynamics: variables as "dihedral 0 1 2 3", widths in Å or radians, height in eV, pace in steps."""
+
+
+_CHECKS: dict[str, Check] = {
+    **dict.fromkeys(("steps", "stride", "chunk"), whole(1)),
+    **dict.fromkeys(("dt", "temperature", "hottest"), POSITIVE),
+    "seed": whole(0),
+}
 
 
 @dataclass(frozen=True)
@@ -73,14 +81,9 @@ class MdConfig:
     """Settings of a bias; none without variables."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "stride", "chunk"):
-            _require(
-                isinstance(getattr(self, name), int) and getattr(self, name) > 0, name, getattr(self, name), "1 or more"
-            )
-        for name in ("dt", "temperature", "hottest"):
-            value = getattr(self, name)
-            _require(isinstance(value, int | float) and value > 0, name, value, "a number above zero")
-        _require(self.steps % self.stride == 0, "steps", self.steps, f"a multiple of the stride, {self.stride}")
+        require_fields(self, _CHECKS)
+        divides = (lambda steps: steps % self.stride == 0, f"a multiple of the stride, {self.stride}")
+        require("steps", self.steps, divides)
         object.__setattr__(self, "potential", _filled("potential", self.potential, POTENTIALS))
         object.__setattr__(self, "ensemble", _filled("ensemble", self.ensemble, ENSEMBLES))
         if self.metadynamics:
@@ -152,9 +155,7 @@ def from_dict(content: Mapping[str, Any]) -> MdConfig:
     Raises:
         InputError: an unknown name, no file, or a value that means nothing.
     """
-    names = [each.name for each in dataclasses.fields(MdConfig)]
-    if unknown := sorted(content.keys() - set(names)):
-        raise InputError(f"{unknown[0]!r} is unknown; choose from {', '.join(names)}.")
+    refuse_unknown(content, [each.name for each in dataclasses.fields(MdConfig)], "the simulation")
     if "file" not in content:
         raise InputError("there is no geometry; give a file.")
     return MdConfig(**content)
@@ -162,22 +163,15 @@ def from_dict(content: Mapping[str, Any]) -> MdConfig:
 
 def _filled(what: str, given: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Settings of a kind, with defaults for those that are not given."""
-    kind = str(given.get("kind"))
-    if kind not in kinds:
-        raise InputError(f"{what} {kind!r} is unknown; choose {', '.join(kinds)}.")
+    kind: Any = given.get("kind")
+    require(f"{what}.kind", kind, one_of(kinds))
     rest = {name: value for name, value in given.items() if name != "kind"}
     return {"kind": kind, **_known(f"{what} {kind}", rest, kinds[kind])}
 
 
 def _known(what: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := sorted(given.keys() - defaults.keys()):
-        raise InputError(f"{what} has no {unknown[0]!r}; choose from {', '.join(defaults) or 'nothing'}.")
+    refuse_unknown(given, list(defaults), what)
     for name, value in given.items():
         if isinstance(defaults[name], float):
-            _require(isinstance(value, int | float) and value > 0, f"{what}.{name}", value, "a number above zero")
+            require(f"{what}.{name}", value, POSITIVE)
     return {**defaults, **given}
-
-
-def _require(good: bool, name: str, value: Any, meaning: str) -> None:
-    if not good:
-        raise InputError(f"{name} is {value!r}; give {meaning}.")

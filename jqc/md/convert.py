@@ -1,14 +1,13 @@
 """Trajectories for other programs: extended XYZ through ASE, H5MD, DCD and XTC through MDAnalysis."""
 
-import os
-import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from jqc.errors import InputError
-from jqc.files import TEMPORARY, writable
+from jqc.files import replacing, writable
 from jqc.md.trajectory import Trajectory
 from jqc.units import AMU, ANGSTROM, ELECTRONVOLT, FEMTOSECOND
 
@@ -20,13 +19,8 @@ def convert(trajectory: Trajectory, path: Path) -> None:
         InputError: an unknown suffix, a missing package, or a file that cannot be written.
     """
     suffix = known_suffix(path)
-    target = writable(path)
-    temporary = target.parent / (TEMPORARY.replace("*", secrets.token_hex(6)).removesuffix(".tmp") + suffix + ".tmp")
-    try:
+    with replacing(writable(path)) as temporary:
         WRITERS[suffix](trajectory, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def known_suffix(path: Path) -> str:
@@ -93,7 +87,7 @@ def _h5md(trajectory: Trajectory, path: Path) -> None:
             group["time"].attrs["unit"] = "fs"
 
 
-def _mdanalysis(trajectory: Trajectory, path: Path) -> None:
+def _mdanalysis(kind: str, trajectory: Trajectory, path: Path) -> None:
     try:
         import MDAnalysis  # pyright: ignore[reportMissingImports]
         from MDAnalysis.coordinates.memory import MemoryReader  # pyright: ignore[reportMissingImports]
@@ -104,10 +98,9 @@ def _mdanalysis(trajectory: Trajectory, path: Path) -> None:
     universe = MDAnalysis.Universe.empty(positions.shape[1], trajectory=True)
     picoseconds = trajectory.interval * FEMTOSECOND * 1e-3 if len(positions) > 1 else 1.0
     universe.load_new(positions, format=MemoryReader, dimensions=_dimensions(frames.cell), dt=picoseconds)
-    with MDAnalysis.Writer(str(path.with_suffix("")), positions.shape[1], dt=picoseconds) as writer:
+    with MDAnalysis.Writer(str(path), positions.shape[1], format=kind, dt=picoseconds) as writer:
         for _ in universe.trajectory:
             writer.write(universe.atoms)
-    os.replace(path.with_suffix(""), path)
 
 
 def _dimensions(cell) -> np.ndarray | None:
@@ -125,7 +118,7 @@ WRITERS: dict[str, Callable[[Trajectory, Path], None]] = {
     ".extxyz": _extended_xyz,
     ".h5": _h5md,
     ".h5md": _h5md,
-    ".dcd": _mdanalysis,
-    ".xtc": _mdanalysis,
+    ".dcd": partial(_mdanalysis, "DCD"),
+    ".xtc": partial(_mdanalysis, "XTC"),
 }
 """What writes each suffix."""

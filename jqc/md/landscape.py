@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jqc.archive import read_arrays
 from jqc.errors import InputError
 from jqc.md import observables as obs
-from jqc.md.arrays import read_arrays
 from jqc.md.config import from_dict, variables_of
 from jqc.md.ensembles.metadynamics import Hills, Metadynamics
 from jqc.md.job import CONFIG, RESTART

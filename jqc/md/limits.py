@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jqc.errors import InputError, SimulationError
-from jqc.md.space import nearest
+from jqc.md.observables.pairs import distances
 from jqc.md.step import Frames
 from jqc.md.walkers import of_walker
 from jqc.typing import Float, Int
@@ -57,15 +59,13 @@ class Limits:
     def _bonds(self, frames: Frames) -> tuple[int, str] | None:
         if not len(self.bonds) or np.isinf(self.stretch):
             return None
-        one, other = np.asarray(self.bonds).T
-        positions = np.asarray(frames.positions)
-        cells = [None] * len(positions) if frames.cell is None else frames.cell
-        apart = np.stack([nearest(p[one] - p[other], cell) for p, cell in zip(positions, cells, strict=True)])
-        off = np.abs(np.linalg.norm(apart, axis=-1) - np.asarray(self.lengths))
+        bonds, each_frame = np.asarray(self.bonds), None if frames.cell is None else 0
+        lengths = jax.vmap(distances, (0, None, each_frame))(frames.positions, jnp.asarray(bonds), frames.cell)
+        off = np.abs(np.asarray(lengths) - np.asarray(self.lengths))
         worst = off.argmax(axis=1)
 
         def say(at: int) -> str:
-            a, b = one[worst[at]], other[worst[at]]
+            a, b = bonds[worst[at]]
             length = f"{off[at, worst[at]]:.4g} from its length, more than {self.stretch:.4g}"
             return f"the distance of atoms {a} and {b} is {length}"
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jqc.archive import read_arrays, write_arrays
 from jqc.errors import InputError
-from jqc.md.arrays import read_arrays, write_arrays
 from jqc.md.neighbours import Neighbours
 from jqc.md.state import State
 

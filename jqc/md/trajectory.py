@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jqc.archive import read_arrays, write_arrays
 from jqc.errors import InputError, StoreError
 from jqc.files import make_folder, remove_abandoned
-from jqc.md.arrays import read_arrays, write_arrays
 from jqc.md.step import Frames
 from jqc.typing import Float, Int
 

@@ -15,13 +15,14 @@ from jqc.devices import divided, everywhere, one_device, replicated
 from jqc.errors import TrainingError
 from jqc.files import finite
 from jqc.group import largest, leads, noticing_losses
+from jqc.settings import LARGEST
 from jqc.timing import stage
 from jqc.training.batches import Batch, Examples, count, take, training_batches, validation_batches
 from jqc.training.folder import METRICS, description, save
 from jqc.training.interrupt import asked_to_stop
 from jqc.training.records import Progress, Record, append
 from jqc.training.run import Reason, Run, begin, best_parameters, judge, on_host, why_done
-from jqc.training.settings import MOST_STEPS, TrainingSettings
+from jqc.training.settings import TrainingSettings
 from jqc.training.step import Key, Loss, Parameters, TrainState, init, step, without_sums
 from jqc.training.together import held
 
@@ -222,7 +223,7 @@ def _validation_record(
     """Means over all validation examples."""
     sums, total = None, 0
     for at, (which, size, batch) in enumerate(validation_batches(validation, batch_size)):
-        arguments = (run.state.average, divided(batch, mesh), key, np.uint32(MOST_STEPS + 1 + at))
+        arguments = (run.state.average, divided(batch, mesh), key, np.uint32(LARGEST + 1 + at))
         means = jax.device_get(validating((which, size), *arguments)(*arguments))
         weighted = jax.tree.map(lambda mean, size=size: size * float(mean), means)
         sums = weighted if sums is None else jax.tree.map(float.__add__, sums, weighted)

@@ -1,21 +1,18 @@
 """What a training run is made of, apart from loss and data: plain values, to and from JSON and TOML."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from jqc.errors import TrainingError
+from jqc.settings import POSITIVE, Check, one_of, real, refuse_unknown, require_fields, whole
 
 Schedule = Literal["constant", "cosine", "exponential"]
 """How the learning rate falls after the warm-up."""
 
 Optimizer = Literal["adam", "soap"]
 """What a gradient is scaled by: averages of its own squares, or those in the eigenbasis of its products."""
-
-MOST_STEPS = 2**31 - 1
-"""Steps are counted in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,7 @@ class TrainingSettings:
     """Of the order of examples and of the keys that the loss receives."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, (accepts, meaning) = getattr(self, field.name), _MEANINGS[field.name]
-            if not accepts(value):
-                raise TrainingError(f"{field.name} is {value!r}; give {meaning}.")
+        require_fields(self, _CHECKS, TrainingError)
         if self.warmup >= self.steps:
             raise TrainingError(f"warmup is {self.warmup} of {self.steps} steps; give fewer than there are steps.")
 
@@ -84,51 +78,25 @@ class TrainingSettings:
         Raises:
             TrainingError: a name that is no field, or a value that means nothing.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
-        for name in values:
-            if name not in names:
-                raise TrainingError(f"{name!r} is no training setting; choose from {', '.join(names)}.")
+        refuse_unknown(values, [field.name for field in dataclasses.fields(cls)], "the training", TrainingError)
         return cls(**values)
 
 
-Check = tuple[Callable[[Any], bool], str]
-
-
-def _whole(lowest: int) -> Check:
-    return (
-        lambda value: type(value) is int and lowest <= value <= MOST_STEPS,
-        f"an int from {lowest} to {MOST_STEPS}",
-    )
-
-
-def _one_of(names: Any) -> Check:
-    *others, last = get_args(names)
-    return lambda value: value in (*others, last), f"{', '.join(others)} or {last}"
-
-
-def _real(within: Callable[[float], bool], meaning: str) -> Check:
-    def accepts(value: Any) -> bool:
-        number = type(value) is int or isinstance(value, float)
-        return number and math.isfinite(value) and within(value)
-
-    return accepts, meaning
-
-
-_MEANINGS: dict[str, Check] = {
-    "steps": _whole(1),
-    "batch_size": _whole(1),
-    "learning_rate": _real(lambda x: x > 0, "a positive number"),
-    "optimizer": _one_of(Optimizer),
-    "schedule": _one_of(Schedule),
-    "warmup": _whole(0),
-    "decay": _real(lambda x: 0 < x <= 1, "a number above 0 and at most 1"),
-    "weight_decay": _real(lambda x: x >= 0, "a number of at least 0"),
-    "clip": _real(lambda x: x >= 0, "a number of at least 0"),
-    "ema": _real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1"),
-    "log_every": _whole(1),
-    "validate_every": _whole(1),
-    "patience": _whole(0),
-    "checkpoint_every": _whole(1),
-    "seconds": (lambda x: x is None or _real(lambda s: s > 0, "")[0](x), "a positive number, or leave it out"),
-    "seed": _whole(0),
+_CHECKS: dict[str, Check] = {
+    "steps": whole(1),
+    "batch_size": whole(1),
+    "learning_rate": POSITIVE,
+    "optimizer": one_of(get_args(Optimizer)),
+    "schedule": one_of(get_args(Schedule)),
+    "warmup": whole(0),
+    "decay": real(lambda x: 0 < x <= 1, "a number above 0 and at most 1"),
+    "weight_decay": real(lambda x: x >= 0, "a number of at least 0"),
+    "clip": real(lambda x: x >= 0, "a number of at least 0"),
+    "ema": real(lambda x: 0 <= x < 1, "a number of at least 0 and below 1"),
+    "log_every": whole(1),
+    "validate_every": whole(1),
+    "patience": whole(0),
+    "checkpoint_every": whole(1),
+    "seconds": (lambda x: x is None or POSITIVE[0](x), "a positive number, or leave it out"),
+    "seed": whole(0),
 }

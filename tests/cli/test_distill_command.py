@@ -87,7 +87,7 @@ def test_from_labels_to_a_functional(config, labels, teacher, tmp_path, capsys):
     ("change", "words"),
     [
         (("grid_level", "grid_levels"), "did you mean grid_level?"),
-        (("steps = 3", "step = 3"), "'step' is no training setting"),
+        (("steps = 3", "step = 3"), "the training has no 'step'; did you mean steps"),
         (("width = 4", "widht = 4"), "widht"),
         (('model = "nn-mgga"', 'model = "nn-mgge"'), "nn-mgge"),
         (("name =", "nema ="), "nema"),

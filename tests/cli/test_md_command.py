@@ -131,8 +131,8 @@ def test_what_explodes_ends_with_a_report(config, tmp_path, capsys):
 
 def test_refusals(config, box, tmp_path, capsys):
     out = tmp_path / "run"
-    assert "choose" in refused(capsys, config, "--out", out, "--ensemble", "nvt")
-    assert "choose" in refused(capsys, config, "--out", out, "--potential", "magic")
+    assert "ensemble.kind is 'nvt'; give nve" in refused(capsys, config, "--out", out, "--ensemble", "nvt")
+    assert "give scf" in refused(capsys, config, "--out", out, "--potential", "magic")
     assert "no file" in refused(capsys, "--file", tmp_path / "none.xyz", "--out", out)
     assert "no geometry" in refused(capsys, "--out", out)
     assert "dt is -1" in refused(capsys, config, "--out", out, "--dt", "-1")

@@ -115,7 +115,7 @@ def test_losses_that_are_refused(loss, message):
         ({"data": "labels", "grid_level": 77}, "grid level 77 does not exist"),
         ({"data": "labels", "model": "xcdif"}, "nearest are xcdiff"),
         ({"data": "labels", "options": {"widht": 4}}, "nearest are width"),
-        ({"data": "labels", "training": {"step": 3}}, "'step' is no training setting"),
+        ({"data": "labels", "training": {"step": 3}}, "the training has no 'step'; did you mean steps"),
     ],
 )
 def test_configurations_that_are_refused(content, message):

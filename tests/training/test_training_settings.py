@@ -65,7 +65,7 @@ def test_wrong_values_are_refused_by_name(name, value):
         ({"schedule": "step"}, "schedule is 'step'; give constant, cosine or exponential"),
         ({"seconds": 0}, "seconds is 0; give a positive number, or leave it out"),
         ({"steps": 10, "warmup": 10}, "warmup is 10 of 10 steps; give fewer"),
-        ({"learn_rate": 1e-3}, "'learn_rate' is no training setting; choose from steps, batch_size, optimizer"),
+        ({"learn_rate": 1e-3}, "the training has no 'learn_rate'; did you mean learning_rate"),
     ],
 )
 def test_messages_name_the_field_and_the_fix(values, message):

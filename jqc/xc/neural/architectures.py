@@ -2,12 +2,12 @@
 
 from dataclasses import fields
 from difflib import get_close_matches
-from sys import float_info
 from typing import Any
 
 import flax.linen as nn
 
 from jqc.errors import FunctionalError
+from jqc.settings import POSITIVE, require, whole
 from jqc.typing import Array
 from jqc.xc.neural.eg_xc import EGXC
 from jqc.xc.neural.learned import Learned, initialised
@@ -76,13 +76,9 @@ def options_of(model: nn.Module) -> dict[str, Any]:
 
 def _checked(option: str, value: Any, defaults: dict[str, Any]) -> int | float:
     """The value in the type of the option's default: ints are sizes, floats are lengths and densities."""
-    if type(defaults[option]) is int:
-        if type(value) is int and value >= 1:
-            return value
-        raise FunctionalError(f"{option} is {value!r}; give an int of at least 1.")
-    if isinstance(value, int | float) and type(value) is not bool and 0 < value <= float_info.max:
-        return float(value)
-    raise FunctionalError(f"{option} is {value!r}; give a positive number.")
+    kind = type(defaults[option])
+    require(option, value, whole(1) if kind is int else POSITIVE, FunctionalError)
+    return kind(value)
 
 
 def _nearest(word: str, known) -> str:

@@ -1,26 +1,18 @@
-"""Learned functionals in files: one .npz of arrays with a JSON header, both checked by hashes, nothing unpickled.
+"""Learned functionals in files: the parameters' arrays, sealed, with the architecture's name and options."""
 
-`sha256` is of the arrays, `seal` of all that the header says, `sha256` included.
-"""
-
-import hashlib
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jqc.errors import FunctionalError, refusal
-from jqc.files import seal, write_atomically
+from jqc.archive import Arrays, as_tree, named_leaves, read_sealed, write_sealed
+from jqc.errors import FunctionalError
 from jqc.xc.neural.architectures import ARCHITECTURES, create, module, options_of
 from jqc.xc.neural.learned import Learned
 
 FORMAT = 2
 """Version of the header; a reader knows its own only."""
-
-HEADER = "header"
 
 
 def save(path: str | Path, functional: Learned, provenance: dict[str, Any]) -> None:
@@ -38,9 +30,9 @@ def save(path: str | Path, functional: Learned, provenance: dict[str, Any]) -> N
     Raises
     ------
     FunctionalError
-        A functional of another architecture, a provenance that JSON cannot hold, or a path that does not end in .npz.
+        A functional of another architecture, or a path that does not end in .npz.
     InputError
-        The file cannot be written.
+        A provenance that JSON cannot hold, or a file that cannot be written.
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -50,22 +42,9 @@ def save(path: str | Path, functional: Learned, provenance: dict[str, Any]) -> N
         raise FunctionalError(
             f"{functional.name} is none of the architectures {', '.join(ARCHITECTURES)}; save its parameters yourself."
         )
-    arrays = _arrays(functional.parameters)
-    header = {
-        "format": FORMAT,
-        "architecture": names[0],
-        "options": options_of(functional.model),
-        "provenance": provenance,
-        "sha256": _hash(arrays),
-    }
-    try:
-        header = json.loads(json.dumps(header, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise FunctionalError(f"the provenance cannot be written as JSON ({error}); give text and numbers.") from None
-    text = json.dumps(header | {"seal": seal(header)})
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **{HEADER: np.array(text)}, **arrays)
-    write_atomically(path, content.getvalue())
+    arrays = {name: np.asarray(leaf) for name, leaf in named_leaves(functional.parameters).items()}
+    header = {"architecture": names[0], "options": options_of(functional.model), "provenance": provenance}
+    write_sealed(path, FORMAT, header, arrays)
 
 
 def load(path: str | Path) -> Learned:
@@ -83,16 +62,8 @@ def load(path: str | Path) -> Learned:
         like = jax.eval_shape(lambda: create(header["architecture"], jax.random.key(0), **header["options"]).parameters)
     except FunctionalError as error:
         raise FunctionalError(f"{path} needs another version of jqc ({str(error).rstrip('.')}).") from None
-    expected = {name: leaf.shape for name, leaf in _named(like).items()}
-    for name in sorted(expected.keys() | arrays.keys()):
-        here, there = (shapes.get(name) for shapes in ({k: a.shape for k, a in arrays.items()}, expected))
-        if here != there:
-            raise FunctionalError(
-                f"{path} has {_words(here)} for {name}, but {header['architecture']} with its options has "
-                f"{_words(there)}; save the functional again."
-            )
-    leaves = [jax.numpy.asarray(arrays[name]) for name in _named(like)]
-    return Learned(jax.tree.unflatten(jax.tree.structure(like), leaves), model)
+    what = f"{header['architecture']} with its options"
+    return Learned(as_tree(path, arrays, like, what, FunctionalError), model)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
@@ -106,47 +77,6 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     return _read(Path(path))[0]["provenance"]
 
 
-def _named(parameters: Any) -> dict[str, Any]:
-    """Leaves by their path, such as params/exchange_net/Dense_0/kernel, in the pytree's order."""
-    leaves = jax.tree_util.tree_leaves_with_path(parameters)
-    return {"/".join(str(key.key) for key in path): leaf for path, leaf in leaves}
-
-
-def _arrays(parameters: Any) -> dict[str, np.ndarray]:
-    return {name: np.asarray(leaf) for name, leaf in _named(parameters).items()}
-
-
-def _hash(arrays: dict[str, np.ndarray]) -> str:
-    """Of names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of a file, whole and as they were written."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = refusal(error)
-        raise FunctionalError(f"{path} cannot be read ({reason}); give a file of a learned functional.") from None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop(HEADER)))
-        version = header["format"]
-    except Exception:  # damaged archives end in errors of many kinds
-        raise FunctionalError(f"{path} holds no learned functional or is damaged; save or copy it again.") from None
-    if version != FORMAT:
-        raise FunctionalError(f"{path} has format {version}, but {FORMAT} is read; use the jqc that wrote it.")
-    if missing := {"architecture", "options", "provenance", "sha256", "seal"} - header.keys():
-        raise FunctionalError(f"{path} lacks its {', '.join(sorted(missing))}; save the functional again.")
-    if header.pop("seal") != seal(header) or header["sha256"] != _hash(arrays):
-        raise FunctionalError(f"{path} does not hold what was saved (its hash differs); save or copy it again.")
-    return header, arrays
-
-
-def _words(shape: tuple[int, ...] | None) -> str:
-    return "no array" if shape is None else f"shape {tuple(shape)}"
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
+    keys = ("architecture", "options", "provenance")
+    return read_sealed(path, FORMAT, keys, "learned functional", FunctionalError)
