@@ -75,7 +75,7 @@ def read_sealed(
     try:
         header = json.loads(str(arrays.pop(HEADER)))
         version = header["format"]
-    except (KeyError, TypeError, ValueError):
+    except Exception:  # no header, or one that is no JSON, or nested without end
         raise error(f"{path} holds no {what} or is damaged; save or copy it again.") from None
     if version != form:
         raise error(f"{path} has format {version}, but {form} is read; use the jqc that wrote it.")

@@ -38,6 +38,11 @@ def test_refusals(tmp_path):
     for form, keys, says in [(2, [], "format 1, but 2 is read"), (1, ["name"], "lacks its name")]:
         with pytest.raises(StoreError, match=says):
             read_sealed(path, form, keys, "thing", StoreError)
+    for header in ("nothing", "[]", "[" * 100_000):
+        write_arrays(path, {"header": np.array(header)})
+        with pytest.raises(StoreError, match="holds no thing"):
+            read_sealed(path, 1, [], "thing", StoreError)
+    write_sealed(path, 1, {"kind": "x"}, SOME)
     before = path.read_bytes()
     with pytest.raises(InputError, match="JSON"):
         write_sealed(path, 1, {"kind": float("nan")}, SOME)
